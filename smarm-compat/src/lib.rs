@@ -1,0 +1,1 @@
+//! The bridge between smarm actors and tokio.

@@ -1,0 +1,2 @@
+//! Actors: their slots, state words, wakers, and how they wait.
+pub(crate) mod park;
