@@ -1,2 +1,11 @@
 //! Actors: their slots, state words, wakers, and how they wait.
+
+pub(crate) mod home;
+pub(crate) mod local;
+pub(crate) mod panic_hook;
 pub(crate) mod park;
+pub(crate) mod record;
+mod ring;
+pub(crate) mod slot;
+pub(crate) mod state;
+mod waker;

@@ -1,35 +1,273 @@
 //! How everything waits: a future is polled by whoever waits for it, be it an actor or a plain OS
 //! thread, and parks that caller between polls.
+//!
+//! | function | polls on | for |
+//! |---|---|---|
+//! | [`wait()`], [`wait_until`], [`wait_uncancelled`] | the caller's stack | smarm's own shallow futures |
+//! | [`await_natively`] | the worker's stack | futures of others, which may need deep frames |
+//! | [`call_natively`] | the worker's stack | code of others that needs deep frames |
+//!
+//! # Kill
+//! A wait that finds a kill request unwinds the actor, unless it unwinds already: then a wait that
+//! can fail fails with [`Interrupt::Cancelled`], and one that cannot waits on. Code that swallows
+//! the unwinding is unwound again by its next wait.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
+
+use super::local::{Local, Parting, Place};
+use super::record::Record;
+use super::slot::{Resumption, Slot};
+use super::waker::waker;
+use crate::pid::Pid;
+use crate::timer::{clock, wheel};
 
 /// Why a wait ended without its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     /// The deadline passed.
     TimedOut,
-    /// The actor is being cancelled and already unwinds, so it cannot unwind again.
+    /// The actor is being killed and already unwinds, so it cannot unwind again.
     Cancelled,
+}
+
+/// The payload with which a killed actor unwinds.
+pub(crate) struct Kill;
+
+/// An actor on its own stack.
+#[derive(Clone, Copy)]
+pub(crate) struct Running {
+    local: &'static Local,
+    slot: &'static Slot,
+}
+
+impl Running {
+    /// The running actor, if the caller is one and may leave its stack.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<Self> {
+        let (local, slot) = Local::running()?;
+        Some(Self { local, slot })
+    }
+
+    #[inline(always)]
+    pub(crate) fn pid(self) -> Pid {
+        self.slot.pid()
+    }
+
+    #[inline(always)]
+    fn record(self) -> &'static Record {
+        // SAFETY: the record of a running actor is alive until its closure has ended, and the
+        // reference is kept no longer than the call that asked for it.
+        unsafe { &*self.slot.record() }
+    }
+
+    #[inline(always)]
+    fn killed(self) -> bool {
+        self.slot.state.load().killed()
+    }
+
+    #[inline(always)]
+    fn leave(self, parting: Parting) {
+        // An actor that parks while it unwinds makes `thread::panicking` true for its neighbours.
+        let unwinding = thread::panicking() && is_unwinding();
+        let parked = &self.local.parked_unwinding;
+        if unwinding {
+            parked.set(parked.get() + 1);
+        }
+        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` are only made by
+        // `await_natively` and `call_natively`, which keep their closures alive and catch panics.
+        unsafe { self.local.leave(self.slot, parting) };
+        if unwinding {
+            parked.set(parked.get() - 1);
+        }
+    }
+
+    /// Unwinds if the actor is to be killed and does not unwind yet. Says whether it is killed.
+    #[inline(always)]
+    fn obey(self) -> bool {
+        let killed = self.killed();
+        if killed && !is_unwinding() {
+            self.unwind();
+        }
+        killed
+    }
+
+    #[cold]
+    fn unwind(self) -> ! {
+        self.record().panicked.set(true);
+        resume_unwind(Box::new(Kill))
+    }
+
+    /// Yields if the running slice has been too long, and nobody has forbidden it.
+    #[inline(always)]
+    pub(crate) fn yield_if_overdue(self) {
+        if self.local.home.pulse.overdue.load(Relaxed) {
+            self.yield_overdue();
+        }
+    }
+
+    #[cold]
+    fn yield_overdue(self) {
+        self.local.home.pulse.overdue.store(false, Relaxed);
+        if self.record().undisturbed.get() == 0 {
+            self.leave(Parting::Yield);
+        }
+    }
+
+    /// Parks until `poll`, run on the worker's stack, is ready. It must not unwind.
+    fn poll_natively(self, poll: &mut (dyn FnMut() -> Poll<()> + '_), to_the_end: bool) {
+        let poll: *mut (dyn FnMut() -> Poll<()> + '_) = poll;
+        // SAFETY: extends the lifetime; the worker polls it before `leave` returns and never again.
+        let mut poll: *mut Resumption = unsafe { std::mem::transmute(poll) };
+        let ignores = &self.record().ignores_kill;
+        let before = ignores.replace(to_the_end);
+        self.leave(Parting::Poll(&raw mut poll));
+        ignores.set(before);
+    }
+
+    /// Parks, although a kill may have been asked for.
+    fn park_regardless(self) {
+        let ignores = &self.record().ignores_kill;
+        let before = ignores.replace(true);
+        self.leave(Parting::Park);
+        ignores.set(before);
+    }
 }
 
 /// Waits for `future`, polling it on the caller's own stack: for smarm's own shallow futures.
 ///
 /// A kill that arrives during the wait unwinds the actor. While it unwinds, a wait that is not
 /// ready at once gives [`Interrupt::Cancelled`].
+#[inline(always)]
+#[track_caller]
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Interrupt> {
     wait_until(future, None)
 }
 
 /// Like [`wait`], and ends with [`Interrupt::TimedOut`] once `deadline` has passed. A future that
 /// is ready at its first poll wins over a deadline in the past.
+#[inline(always)]
+#[track_caller]
 pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
-    wait_thread(future, deadline)
+    match Running::current() {
+        Some(actor) => wait_actor(actor, pin!(future), deadline, false),
+        None => wait_elsewhere(pin!(future), deadline),
+    }
+}
+
+/// Like [`wait`], for waits whose signature has no error: while the actor unwinds, it goes on
+/// waiting.
+#[track_caller]
+pub(crate) fn wait_uncancelled<F: Future>(future: F) -> F::Output {
+    let waited = match Running::current() {
+        Some(actor) => wait_actor(actor, pin!(future), None, true),
+        None => wait_elsewhere(pin!(future), None),
+    };
+    waited.unwrap_or_else(|interrupt| unreachable!("a wait without deadline that ignores kills ended with {interrupt:?}"))
+}
+
+#[inline(always)]
+fn wait_actor<F: Future>(
+    actor: Running,
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+    to_the_end: bool,
+) -> Result<F::Output, Interrupt> {
+    let waker = waker(actor.pid());
+    let mut cx = Context::from_waker(&waker);
+    if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        actor.yield_if_overdue();
+        return Ok(value);
+    }
+    let mut timer = Timer { actor, key: None };
+    if let Some(deadline) = deadline
+        && !timer.arm(deadline)
+    {
+        return Err(Interrupt::TimedOut);
+    }
+    loop {
+        let killed = actor.obey();
+        if killed && !to_the_end {
+            return Err(Interrupt::Cancelled);
+        }
+        if killed {
+            actor.park_regardless();
+        } else {
+            actor.leave(Parting::Park);
+        }
+        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            return Ok(value);
+        }
+        if timer.has_fired() {
+            return Err(Interrupt::TimedOut);
+        }
+    }
+}
+
+/// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.
+struct Timer {
+    actor: Running,
+    key: Option<wheel::Key>,
+}
+
+impl Timer {
+    /// Sets the timer. Gives `false` if the deadline has passed already.
+    fn arm(&mut self, deadline: Instant) -> bool {
+        let (deadline, now) = (clock::nanos(deadline), clock::now());
+        if deadline <= now {
+            return false;
+        }
+        self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, self.actor.pid()));
+        true
+    }
+
+    fn has_fired(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| self.actor.local.wheel.borrow().has_fired(key))
+    }
+}
+
+impl Drop for Timer {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.actor.local.wheel.borrow_mut().release(key);
+        }
+    }
+}
+
+/// A wait by somebody who is no actor on its own stack.
+#[cold]
+#[track_caller]
+fn wait_elsewhere<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
+    let place = Local::current().map(Local::place);
+    if let None | Some(Place::InHook) = place {
+        return wait_thread(future, deadline);
+    }
+    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return Ok(value);
+    }
+    match place {
+        Some(Place::InPoll) => panic!(
+            "smarm: a blocking call inside a future that an actor awaits would block all actors of its worker; \
+             use the call's async form (`recv_async().await`, `lock_async().await`, `handle.await`, ...)"
+        ),
+        Some(Place::InCall) => panic!(
+            "smarm: a blocking call inside `on_native_stack` cannot park the actor; \
+             wait before or after it, on the actor's own stack"
+        ),
+        _ => panic!(
+            "smarm: a blocking call on the thread of a worker, outside any actor, would stop that worker; \
+             use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor"
+        ),
+    }
 }
 
 /// Wakes an OS thread that waits with `thread::park`.
@@ -44,10 +282,9 @@ impl Wake for ThreadWaker {
     }
 }
 
-fn wait_thread<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
+fn wait_thread<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
     thread_local!(static WAKER: Cell<Option<Waker>> = const { Cell::new(None) });
     let waker = WAKER.with(Cell::take).unwrap_or_else(|| Arc::new(ThreadWaker(thread::current())).into());
-    let mut future = pin!(future);
     let mut cx = Context::from_waker(&waker);
     let result = loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
@@ -63,4 +300,140 @@ fn wait_thread<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Out
     };
     WAKER.with(|cell| cell.set(Some(waker)));
     result
+}
+
+/// Waits for a future of somebody else's, polling it on the worker's stack, each time before the
+/// actor is resumed. It is dropped there too. A panic in it continues in the caller.
+#[track_caller]
+pub(crate) fn await_natively<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
+    let Some(actor) = Running::current() else {
+        return wait_elsewhere(pin!(future), deadline);
+    };
+    let mut future = DropNatively(Some(future));
+    let waker = waker(actor.pid());
+    let mut timer = Timer { actor, key: None };
+    let mut outcome: Option<thread::Result<Result<F::Output, Interrupt>>> = None;
+    let to_the_end = actor.obey();
+    let mut poll = || {
+        if actor.killed() && !to_the_end {
+            return Poll::Ready(()); // to unwind, or to be cancelled, on its own stack
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the future stands in a local of `await_natively` that is never moved; it is
+            // dropped in place, here or by `DropNatively`.
+            let mut pinned = unsafe { Pin::new_unchecked(&mut future.0) };
+            let inner = pinned.as_mut().as_pin_mut().expect("polled until it is ready");
+            let polled = inner.poll(&mut Context::from_waker(&waker));
+            if polled.is_ready() {
+                pinned.set(None);
+            }
+            polled
+        }));
+        outcome = match polled {
+            Ok(Poll::Ready(value)) => Some(Ok(Ok(value))),
+            Ok(Poll::Pending) => match deadline {
+                Some(deadline) if timer.key.is_none() && !timer.arm(deadline) => Some(Ok(Err(Interrupt::TimedOut))),
+                _ if timer.has_fired() => Some(Ok(Err(Interrupt::TimedOut))),
+                _ => None,
+            },
+            Err(payload) => Some(Err(payload)),
+        };
+        if outcome.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    };
+    actor.poll_natively(&mut poll, to_the_end);
+    match outcome {
+        Some(Ok(result)) => {
+            actor.yield_if_overdue();
+            result
+        }
+        Some(Err(payload)) => resume_unwind(payload),
+        None => {
+            actor.obey();
+            Err(Interrupt::Cancelled)
+        }
+    }
+}
+
+/// Drops what it holds on the worker's stack.
+struct DropNatively<F>(Option<F>);
+
+impl<F> Drop for DropNatively<F> {
+    fn drop(&mut self) {
+        if self.0.is_none() {
+            return;
+        }
+        // Assigned in place, never moved out: the future was pinned.
+        if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| self.0 = None)))
+            && !is_unwinding()
+        {
+            resume_unwind(payload);
+        }
+    }
+}
+
+/// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it
+/// continues in the caller, unless that unwinds already.
+pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
+    let Some(actor) = Running::current() else {
+        return f();
+    };
+    let mut f = Some(f);
+    let mut outcome = None;
+    let mut call = || {
+        let f = f.take().expect("called once");
+        outcome = Some(catch_unwind(AssertUnwindSafe(f)));
+    };
+    let call: *mut (dyn FnMut() + '_) = &mut call;
+    // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
+    let call: *mut (dyn FnMut() + 'static) = unsafe { std::mem::transmute(call) };
+    actor.leave(Parting::Call(call));
+    match outcome.expect("the worker has called it") {
+        Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Lets the other actors of the worker run, then goes on. Unwinds if the actor is to be killed.
+pub(crate) fn yield_now() {
+    match Running::current() {
+        Some(actor) => {
+            actor.obey();
+            actor.leave(Parting::Yield);
+            actor.obey();
+        }
+        None => thread::yield_now(),
+    }
+}
+
+/// Yields if the running slice has been too long.
+#[inline(always)]
+pub(crate) fn yield_if_overdue() {
+    if let Some(actor) = Running::current() {
+        actor.yield_if_overdue();
+    }
+}
+
+/// Whether the caller unwinds. Unlike `thread::panicking` it is not misled by a neighbour on the
+/// same worker that is parked while it unwinds.
+pub(crate) fn is_unwinding() -> bool {
+    if !thread::panicking() {
+        return false;
+    }
+    match Running::current() {
+        // While a neighbour is parked so, the thread's panic count says nothing about this actor;
+        // then it unwinds if a panic has been seen on it.
+        Some(actor) if actor.local.parked_unwinding.get() > 0 => actor.record().panicked.get(),
+        _ => true,
+    }
+}
+
+/// The text of a panic payload, if it has one.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        text
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text
+    } else {
+        "a payload that is no string"
+    }
 }

@@ -1,0 +1,36 @@
+//! What smarm adds to the process's panic hook: it remembers where an actor panicked, and keeps
+//! the hook from leaving the actor's stack.
+//!
+//! Installed once per process, around the hook that stands at that time, which is then called. A
+//! program that replaces the hook later loses the places in smarm's reports and nothing else.
+
+use std::panic;
+use std::sync::Once;
+use std::thread;
+
+use super::local::{Local, Place};
+use super::record::Record;
+
+/// Wraps the process's panic hook, the first time.
+pub(crate) fn install() {
+    static ONCE: Once = Once::new();
+    // The hook cannot be changed by a thread that panics; a later runtime then does it.
+    if thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let inner = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let Some((local, actor)) = Local::running() else {
+                return inner(info);
+            };
+            // SAFETY: the record of the running actor is alive, and this is its own stack.
+            let record: &Record = unsafe { &*actor.record() };
+            record.panicked.set(true);
+            record.place.set(info.location().map(|place| place.to_string().into()));
+            local.set_place(Place::InHook);
+            inner(info);
+            local.set_place(Place::Actor);
+        }));
+    });
+}

@@ -1,0 +1,128 @@
+//! What an actor carries besides its stack: name, watcher, closure.
+//!
+//! ```text
+//!   top of the stack
+//!     colour      0 to 7 cache lines pairs, by index, so that the hot lines of many actors do not
+//!                 share the same cache sets
+//!     Record
+//!     closure     written by the spawner, moved out by the actor
+//!     frames      the first ones share the page with the above
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::local::Local;
+use crate::pid::Pid;
+use crate::stack;
+
+/// How an actor ended, for those who watch it.
+#[derive(Debug)]
+pub(crate) enum End<'a> {
+    /// Its closure returned.
+    Returned,
+    /// It unwound because somebody killed it.
+    Killed,
+    /// It panicked.
+    Panicked {
+        /// The text of the panic, if it has one.
+        message: &'a str,
+        /// File, line and column, if the panic hook saw them.
+        place: Option<&'a str>,
+    },
+}
+
+/// Somebody who is told how an actor ended.
+pub(crate) trait Watcher: Send + Sync {
+    /// Called on the ending actor's own stack, after its closure is gone.
+    fn ended(&self, pid: Pid, name: Option<&str>, end: &End<'_>);
+}
+
+/// The visible part of a name, which other threads may read at any time.
+const VISIBLE: usize = 32;
+
+/// An actor's control block, at the top of its stack. Only the actor itself touches it, or its
+/// spawner before; but for `visible`.
+#[repr(C, align(16))]
+pub(crate) struct Record {
+    pub(crate) pid: Pid,
+    pub(crate) name: Option<Box<str>>,
+    /// Moves the closure out, runs or drops it, and delivers the result.
+    pub(crate) run: unsafe fn(*mut Self, killed: bool),
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
+    /// Who is told of the ends of actors that this one spawns.
+    pub(crate) mailbox: RefCell<Option<Arc<dyn Watcher>>>,
+    /// Where the last panic came from.
+    pub(crate) place: Cell<Option<Box<str>>>,
+    /// A panic has passed the hook, or a kill has begun to unwind, on this actor.
+    pub(crate) panicked: Cell<bool>,
+    /// The actor knows that it is to unwind, and waits all the same: in a destructor.
+    pub(crate) ignores_kill: Cell<bool>,
+    /// The allocator may make this actor yield.
+    pub(crate) preemptible: Cell<bool>,
+    /// How many `preempt::disable` guards it holds.
+    pub(crate) undisturbed: Cell<u32>,
+    /// The first bytes of the name, for reports from other threads and from signal handlers.
+    visible: [AtomicU64; VISIBLE / 8],
+}
+
+impl Record {
+    /// Where the record of the stack with this index stands.
+    #[inline(always)]
+    pub(crate) fn at(index: u32) -> *mut Self {
+        let top = stack::bounds(index).end;
+        let colour = (index as usize % 8) * 128;
+        std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
+    }
+
+    pub(crate) fn new(pid: Pid, run: unsafe fn(*mut Self, bool), name: Option<Box<str>>, watcher: Option<Arc<dyn Watcher>>) -> Self {
+        Self {
+            pid,
+            visible: visible(name.as_deref().unwrap_or("")),
+            name,
+            run,
+            watcher,
+            mailbox: RefCell::new(None),
+            place: Cell::new(None),
+            panicked: Cell::new(false),
+            ignores_kill: Cell::new(false),
+            preemptible: Cell::new(false),
+            undisturbed: Cell::new(0),
+        }
+    }
+
+    /// Reads the beginning of the name of whoever lives at `index`, from any thread or signal
+    /// handler. What it gives is right if the actor has not ended meanwhile, and harmless if it has.
+    pub(crate) fn visible_name(index: u32, out: &mut [u8; VISIBLE]) -> usize {
+        // SAFETY: the top of a stack that was handed out is mapped for ever, and `visible` is
+        // atomic, so a racing writer cannot make this undefined. Any bit pattern is an integer.
+        let words = unsafe { &(*(&raw const (*Self::at(index)).visible)) };
+        for (bytes, word) in out.chunks_exact_mut(8).zip(words) {
+            bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        out.iter().position(|&byte| byte == 0).unwrap_or(VISIBLE)
+    }
+}
+
+fn visible(name: &str) -> [AtomicU64; VISIBLE / 8] {
+    let mut end = name.len().min(VISIBLE);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    std::array::from_fn(|word| {
+        let mut bytes = [0; 8];
+        for (byte, from) in bytes.iter_mut().zip(name.as_bytes()[..end].iter().skip(word * 8)) {
+            *byte = *from;
+        }
+        AtomicU64::new(u64::from_ne_bytes(bytes))
+    })
+}
+
+/// Runs `f` with the record of the running actor, if the caller is one.
+#[inline(always)]
+pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Record>) -> R) -> R {
+    // SAFETY: the record of the running actor is alive until its closure has ended, and only the
+    // actor itself touches it.
+    f(Local::running().map(|(_, slot)| unsafe { &*slot.record() }))
+}

@@ -1,0 +1,143 @@
+//! The slot table: one cache line per stack, for ever.
+//!
+//! ```text
+//!   index = area (5 bits) | number in the area (23 bits)
+//!   slot  = base of the area's slots + number * 64
+//! ```
+//!
+//! Slots are type-stable: once a slot has been handed out it stays mapped and stays a slot, so a
+//! waker may read the slot of any pid at any time. Fresh memory is zero, and zero is `FREE` with
+//! generation 0.
+
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::Mutex;
+use std::task::Poll;
+
+use super::home::Home;
+use super::record::Record;
+use super::state::State;
+use crate::context::Context;
+use crate::pid::Pid;
+use crate::stack::{self, Area, StackError, reserve::Reservation};
+
+/// A poll to be run on the worker's stack before its actor is resumed.
+pub(crate) type Resumption = dyn FnMut() -> Poll<()>;
+
+/// One actor's place. Which thread may touch which field, and when:
+///
+/// | field | who |
+/// |---|---|
+/// | `state` | anybody, by the rules of [`State`] |
+/// | `context`, `resumption` | the owner of the stack |
+/// | `home` | written by the worker that starts the actor; read by whoever wakes it |
+/// | `link` | whoever holds the actor outside its worker: a waker, or the inbox |
+/// | `index` | written before the first `NEW`, the same for ever |
+#[repr(C, align(64))]
+pub(crate) struct Slot {
+    pub(crate) state: State,
+    pub(crate) context: UnsafeCell<Context>,
+    home: AtomicPtr<Home>,
+    /// The thin pointer to a fat one on the actor's own stack; null unless it waits in a poll.
+    pub(crate) resumption: Cell<*mut *mut Resumption>,
+    /// The next slot in an inbox, plus one; 0 ends the list.
+    pub(crate) link: AtomicU32,
+    index: AtomicU32,
+}
+
+// SAFETY: the cells are touched by the owner of the stack only, and the state word hands that
+// ownership on with acquire and release.
+unsafe impl Sync for Slot {}
+
+const _: () = assert!(size_of::<Slot>() == 64);
+
+impl Slot {
+    pub(crate) fn index(&self) -> u32 {
+        self.index.load(Relaxed)
+    }
+
+    /// The pid of the actor that lives here.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::new(self.index(), self.state.load().generation())
+    }
+
+    /// The worker that has started the actor, if one has.
+    pub(crate) fn home(&self) -> Option<&'static Home> {
+        // SAFETY: homes are leaked, so a pointer to one is valid for ever.
+        unsafe { self.home.load(Acquire).as_ref() }
+    }
+
+    pub(crate) fn set_home(&self, home: Option<&'static Home>) {
+        let home = home.map_or(std::ptr::null_mut(), |home| std::ptr::from_ref(home).cast_mut());
+        self.home.store(home, Release);
+    }
+
+    /// The record of the actor that lives here, at the top of its stack.
+    pub(crate) fn record(&self) -> *mut Record {
+        Record::at(self.index())
+    }
+}
+
+/// The slots of one area.
+struct Table {
+    base: AtomicPtr<Slot>,
+    /// How many are mapped.
+    mapped: AtomicUsize,
+}
+
+static TABLES: [Table; stack::AREAS] =
+    [const { Table { base: AtomicPtr::new(std::ptr::null_mut()), mapped: AtomicUsize::new(0) } }; stack::AREAS];
+
+/// Taken to map more slots.
+static GROW: Mutex<[Option<Reservation>; stack::AREAS]> = Mutex::new([const { None }; stack::AREAS]);
+
+/// Slots are mapped in steps of this many.
+const STEP: usize = 4096;
+
+/// The slot with this index, which must have been handed out by [`prepare`] before.
+#[inline(always)]
+pub(crate) fn slot(index: u32) -> &'static Slot {
+    let table = &TABLES[stack::area_of(index)];
+    let base = table.base.load(Acquire);
+    debug_assert!(stack::number_of(index) < table.mapped.load(Relaxed));
+    // SAFETY: indices come from pids, which come from `prepare`; its slot is mapped for ever.
+    unsafe { &*base.add(stack::number_of(index)) }
+}
+
+/// Makes sure that the slot with this index is mapped, and gives it.
+#[inline(always)]
+pub(crate) fn prepare(index: u32) -> Result<&'static Slot, StackError> {
+    let table = &TABLES[stack::area_of(index)];
+    if stack::number_of(index) >= table.mapped.load(Acquire) {
+        grow(table, index)?;
+    }
+    let slot = slot(index);
+    slot.index.store(index, Relaxed);
+    Ok(slot)
+}
+
+#[cold]
+fn grow(table: &Table, index: u32) -> Result<(), StackError> {
+    let area = stack::area_of(index);
+    let mut reservations = GROW.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let reservation = match &mut reservations[area] {
+        Some(reservation) => reservation,
+        none => none.insert(Reservation::new(stack::capacity(Area::with_id(area)) * size_of::<Slot>(), STEP * size_of::<Slot>())?),
+    };
+    let mapped = table.mapped.load(Relaxed);
+    let wanted = (stack::number_of(index) + 1).next_multiple_of(STEP);
+    if wanted > mapped {
+        reservation.commit(mapped * size_of::<Slot>()..wanted * size_of::<Slot>())?;
+        table.base.store(reservation.base().cast(), Release);
+        table.mapped.store(wanted, Release);
+    }
+    Ok(())
+}
+
+/// All slots that were ever handed out, live or not: for shutdown, dumps and reports.
+pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
+    TABLES.iter().enumerate().flat_map(|(area, table)| {
+        let grown = stack::grown(Area::with_id(area)).min(table.mapped.load(Acquire));
+        (0..grown).map(move |number| slot(stack::index(area, number)))
+    })
+}

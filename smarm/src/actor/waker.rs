@@ -1,0 +1,44 @@
+//! An actor's `Waker` is its pid.
+//!
+//! The data pointer of the `RawWaker` is the packed pid: cloning copies it, dropping does nothing,
+//! and waking looks up the slot and compares the generation. A waker that outlives its actor does
+//! nothing for ever, because slots are never unmapped and no pid comes twice.
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+use super::local;
+use crate::pid::Pid;
+
+const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake, |_| {});
+
+fn clone(data: *const ()) -> RawWaker {
+    RawWaker::new(data, &VTABLE)
+}
+
+fn wake(data: *const ()) {
+    local::wake(Pid::from_bits(data.addr() as u64));
+}
+
+/// A waker that is known to need no drop.
+pub(crate) struct PidWaker(ManuallyDrop<Waker>);
+
+impl Deref for PidWaker {
+    type Target = Waker;
+    #[inline(always)]
+    fn deref(&self) -> &Waker {
+        &self.0
+    }
+}
+
+/// The waker of the actor with this pid.
+#[inline(always)]
+pub(crate) fn waker(pid: Pid) -> PidWaker {
+    let data = std::ptr::without_provenance(pid.bits() as usize);
+    // SAFETY: the functions of the table own nothing and are safe to call from any thread, at any
+    // time, with any pid that was ever given out.
+    PidWaker(ManuallyDrop::new(unsafe { Waker::new(data, &VTABLE) }))
+}

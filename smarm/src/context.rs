@@ -1,0 +1,17 @@
+//! Suspended flows of control and the switch between them.
+//!
+//! One file per instruction set, each with the same items:
+//!
+//! | item | meaning |
+//! |---|---|
+//! | `Context` | where a suspended flow goes on: stack pointer, address, frame pointer, base register |
+//! | `Context::entry` | a flow that starts by calling a function on a fresh stack |
+//! | `switch` | suspends the running flow into one context and resumes another |
+//! | `stack_pointer` | where the running flow's stack stands |
+//!
+//! Neither mxcsr nor the x87 control word is saved: a flow that changes a rounding mode or an
+//! exception mask across a switch changes it for its neighbours, which is documented as forbidden.
+
+mod x86_64;
+
+pub(crate) use x86_64::{Context, stack_pointer, switch};

@@ -1,0 +1,109 @@
+//! The switch for x86-64, System V.
+//!
+//! ```text
+//!   Context (32 bytes, in the actor's slot or in the worker)
+//!   +0   rsp   top of the suspended stack
+//!   +8   rip   where it goes on: label 2 of a `switch`, or the trampoline
+//!   +16  rbp   frame pointer
+//!   +24  rbx   base register (LLVM reserves it, so it cannot be declared as clobbered)
+//! ```
+//!
+//! All other registers are declared as clobbered, so the compiler saves exactly those that live
+//! across a switch, in the frame that calls it. Nothing is pushed: the frame's unwinding
+//! information stays exact at each instruction, and resuming a cold actor touches its slot first,
+//! which the scheduler has prefetched.
+//!
+//! ```text
+//!   fresh stack at entry                    unwinding
+//!   top ──► record, closure
+//!           ─────────────── 16-aligned ◄── rsp: the trampoline, whose return address is
+//!           return into the trampoline      declared undefined: backtraces end here
+//!           frames of the actor
+//! ```
+
+use std::arch::{asm, naked_asm};
+use std::ffi::c_void;
+
+/// Where a suspended flow of control goes on.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Context {
+    rsp: usize,
+    rip: usize,
+    rbp: usize,
+    rbx: usize,
+}
+
+impl Context {
+    /// A context that is only ever switched away from first.
+    pub(crate) const EMPTY: Self = Self { rsp: 0, rip: 0, rbp: 0, rbx: 0 };
+
+    /// A flow that calls `function(argument)` on the stack that ends below `top`.
+    ///
+    /// `top` must be 16-aligned, and the function must never return nor unwind.
+    pub(crate) fn entry(top: *mut u8, function: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> Self {
+        debug_assert_eq!(top.addr() % 16, 0);
+        Self { rsp: top.addr(), rip: trampoline as *const () as usize, rbp: function as usize, rbx: argument.addr() }
+    }
+
+    /// The top of the suspended stack.
+    pub(crate) fn stack_pointer(&self) -> usize {
+        self.rsp
+    }
+}
+
+/// First frame of each actor. Entered by a jump with rbp = function, rbx = argument, rsp 16-aligned.
+#[unsafe(naked)]
+unsafe extern "C" fn trampoline() {
+    naked_asm!(
+        ".cfi_undefined rip", // the outermost frame: nobody called it
+        "mov rdi, rbx",
+        "mov rax, rbp",
+        "xor ebp, ebp", // ends the chain of frame pointers too
+        "call rax",
+        "ud2",
+    )
+}
+
+/// Suspends the running flow into `from` and resumes `to`. Returns when somebody resumes `from`.
+///
+/// # Safety
+/// - `from` is valid for writes, and stays so until the flow is resumed.
+/// - `to` was made by [`Context::entry`] or filled by a `switch`, has not been resumed since, and
+///   its stack is alive and used by nobody else.
+/// - The flow in `to` was suspended on this thread or has not started.
+#[inline(always)]
+pub(crate) unsafe fn switch(from: *mut Context, to: *const Context) {
+    // SAFETY: the block saves rsp, rbp and rbx, and declares every other register as clobbered, so
+    // that the compiler keeps nothing in them. The caller vouches for both contexts.
+    unsafe {
+        asm!(
+            "lea rax, [rip + 2f]",
+            "mov [rdi], rsp",
+            "mov [rdi + 8], rax",
+            "mov [rdi + 16], rbp",
+            "mov [rdi + 24], rbx",
+            "mov rsp, [rsi]",
+            "mov rbp, [rsi + 16]",
+            "mov rbx, [rsi + 24]",
+            "jmp qword ptr [rsi + 8]",
+            "2:",
+            inout("rdi") from => _,
+            inout("rsi") to => _,
+            lateout("r12") _,
+            lateout("r13") _,
+            lateout("r14") _,
+            lateout("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+}
+
+/// Where the running flow's stack stands.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let rsp: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rsp", out(reg) rsp, options(nomem, nostack, preserves_flags)) };
+    rsp
+}

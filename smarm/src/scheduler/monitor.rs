@@ -1,0 +1,153 @@
+//! The monitor: a thread that looks after the workers while any of them is awake.
+//!
+//! Each tick it compares every worker's counters with those of the tick before.
+//!
+//! | it sees | it does |
+//! |---|---|
+//! | the same slice as a tick ago | marks the worker overdue: `check!`, smarm's calls and, for actors that opted in, the allocator then yield |
+//! | the same turn as a tick ago | likewise, which ends the turn |
+//! | the same slice for a second | reports the actor once, and summons others for the worker's new actors |
+//! | memory of stacks that nobody needed for a while | gives it back |
+//!
+//! # Protocol: sleep
+//! It marks itself asleep, then looks whether every worker sleeps. A worker that wakes up marks
+//! itself awake, then looks whether the monitor sleeps. Both are sequentially consistent, so one of
+//! the two sees the other. While all sleep the monitor makes a few more ticks, to give memory back,
+//! and then is silent.
+
+use std::io;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::shared::Shared;
+use crate::actor::home::Home;
+use crate::actor::record::Record;
+use crate::actor::slot;
+use crate::stack::trim;
+
+/// A slice of this many ticks is reported.
+const STUCK: u32 = 100;
+/// Memory is looked after every so many ticks.
+const TRIM: u32 = 5;
+
+/// What workers see of the monitor.
+#[derive(Default)]
+pub(crate) struct Monitor {
+    thread: OnceLock<Thread>,
+    asleep: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Monitor {
+    /// Wakes the monitor if it sleeps. By a worker that has just marked itself awake.
+    pub(crate) fn stir(&self) {
+        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+            self.unpark();
+        }
+    }
+
+    /// Ends the monitor's thread.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, SeqCst);
+        self.unpark();
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Starts the monitor of a runtime.
+pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
+    let weak = Arc::downgrade(shared);
+    let name = format!("{}-monitor", shared.settings.name);
+    let handle = thread::Builder::new().name(name).stack_size(256 << 10).spawn(move || watch(&weak))?;
+    // Only this call sets it.
+    let _ = shared.monitor.thread.set(handle.thread().clone());
+    Ok(handle)
+}
+
+/// What the monitor remembers of a worker.
+#[derive(Default, Clone)]
+struct Seen {
+    switches: u64,
+    turns: u64,
+    /// For how many ticks the same slice has been running.
+    ticks: u32,
+}
+
+fn watch(shared: &Weak<Shared>) {
+    let Some(slice) = shared.upgrade().map(|shared| shared.settings.slice) else { return };
+    let mut seen = Vec::new();
+    let mut tick = 0_u32;
+    loop {
+        // Only weakly held between ticks: the monitor does not keep a runtime alive.
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.monitor.stop.load(SeqCst) {
+            return;
+        }
+        seen.resize(shared.homes.len(), Seen::default());
+        for (home, seen) in shared.homes.iter().zip(&mut seen) {
+            look(&shared, home, seen);
+        }
+        tick = tick.wrapping_add(1);
+        let trimming = tick % TRIM == 0 && trim::tick();
+        let all_sleep = || shared.homes.iter().all(|home| home.sleeps());
+        if tick % TRIM == 0 && !trimming && all_sleep() {
+            shared.monitor.asleep.store(true, SeqCst); // step 1
+            if all_sleep() && !shared.monitor.stop.load(SeqCst) {
+                drop(shared);
+                thread::park();
+                continue;
+            }
+            shared.monitor.asleep.store(false, SeqCst);
+        }
+        drop(shared);
+        thread::park_timeout(slice);
+    }
+}
+
+fn look(shared: &Shared, home: &Home, seen: &mut Seen) {
+    let pulse = &home.pulse;
+    let (switches, turns) = (pulse.switches.load(Relaxed), pulse.turns.load(Relaxed));
+    let running = pulse.running.load(Relaxed);
+    if home.sleeps() {
+        *seen = Seen { switches, turns, ticks: 0 };
+        return;
+    }
+    if switches == seen.switches && running != 0 {
+        seen.ticks += 1;
+        pulse.overdue.store(true, Relaxed);
+    } else {
+        seen.ticks = 0;
+        if turns == seen.turns {
+            pulse.overdue.store(true, Relaxed);
+        }
+    }
+    (seen.switches, seen.turns) = (switches, turns);
+    if seen.ticks >= 1 && shared.has_new() {
+        shared.summon();
+    }
+    if seen.ticks == STUCK {
+        report(running - 1, shared.settings.slice * STUCK);
+    }
+}
+
+/// Says once that an actor keeps its worker busy.
+fn report(index: u32, time: Duration) {
+    let mut name = [0; 32];
+    let length = Record::visible_name(index, &mut name);
+    let name = String::from_utf8_lossy(&name[..length]);
+    eprintln!(
+        "smarm: actor {} \"{name}\" has kept its worker for {time:?} without a switch; other actors of that worker wait. \
+         Move a blocking call into `smarm::io::block_on_io`, or put `smarm::check!()` into a long computation",
+        slot::slot(index).pid(),
+    );
+}

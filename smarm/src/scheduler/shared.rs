@@ -1,0 +1,265 @@
+//! What the workers of one runtime share: the injector, the deques' stealing ends, and who sleeps.
+//!
+//! # Protocol: a new actor finds a worker
+//! 1. The spawner pushes the actor (deque or injector), then looks whether somebody sleeps and
+//!    nobody searches. If so it summons one sleeper, which counts as searching from then on.
+//! 2. A worker that runs dry searches. When it finds something and was the last to search, it
+//!    summons another if there is more: so a burst wakes workers one after the other.
+//! 3. A worker that found nothing goes to sleep: it marks itself asleep, counts itself among the
+//!    sleepers, stops counting as searching, and then looks at every queue once more.
+//!
+//! # Why no new actor is forgotten
+//! Push and look in (1), and count and look in (3), are separated by sequentially consistent
+//! operations. Either the spawner sees a sleeper and no searcher, and summons; or it sees a searcher,
+//! who has yet to do the last look of (3) or the hand-on of (2); or it sees no sleeper, and then
+//! every worker has the last look of (3) before it.
+
+use std::future::poll_fn;
+use std::sync::atomic::{
+    AtomicU8, AtomicUsize, Ordering::{Acquire, Relaxed, SeqCst}, fence,
+};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crossbeam_deque::{Injector, Steal, Stealer};
+
+use super::monitor::Monitor;
+use crate::actor::home::Home;
+use crate::stack::Area;
+
+/// Spawns are accepted.
+const OPEN: u8 = 0;
+/// Spawns are refused, and all actors are being killed.
+const STOPPING: u8 = 1;
+
+/// What the workers need to know of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) area: Area,
+    pub(crate) slice: Duration,
+    /// The last generation that a slot may have: smaller in tests.
+    pub(crate) last_generation: u64,
+}
+
+/// See the module doc.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) homes: Box<[&'static Home]>,
+    injector: Injector<u32>,
+    stealers: Box<[Stealer<u32>]>,
+    /// Workers that sleep, or are about to.
+    sleeping: AtomicUsize,
+    /// Workers that look for new actors.
+    searching: AtomicUsize,
+    phase: AtomicU8,
+    /// Actors spawned by threads that are no workers of this runtime.
+    spawned_outside: AtomicUsize,
+    /// Spawns from outside that turned out to be refused.
+    refused_outside: AtomicUsize,
+    /// Stacks with live frames that were given up.
+    pub(crate) leaked: AtomicUsize,
+    workers_gone: Mutex<Gone>,
+    pub(crate) monitor: Monitor,
+}
+
+/// How many workers have gone, and who waits for all.
+#[derive(Default)]
+struct Gone {
+    count: usize,
+    waiting: Vec<Waker>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, stealers: Vec<Stealer<u32>>) -> Self {
+        Self {
+            settings,
+            homes: stealers.iter().map(|_| Home::claim()).collect(),
+            injector: Injector::new(),
+            stealers: stealers.into(),
+            sleeping: AtomicUsize::new(0),
+            searching: AtomicUsize::new(0),
+            phase: AtomicU8::new(OPEN),
+            spawned_outside: AtomicUsize::new(0),
+            refused_outside: AtomicUsize::new(0),
+            leaked: AtomicUsize::new(0),
+            workers_gone: Mutex::default(),
+            monitor: Monitor::default(),
+        }
+    }
+
+    /// Whether spawns are refused.
+    #[inline(always)]
+    pub(crate) fn stopping(&self) -> bool {
+        self.phase.load(Relaxed) == STOPPING
+    }
+
+    /// Refuses spawns from now on and has every worker kill its actors.
+    pub(crate) fn stop(&self) {
+        if self.phase.swap(STOPPING, SeqCst) == OPEN {
+            self.wake_all();
+        }
+    }
+
+    /// Wakes every worker, so that it looks at `stopping` and `live`.
+    pub(crate) fn wake_all(&self) {
+        for home in &self.homes {
+            home.wake_host();
+        }
+    }
+
+    /// How many actors have been spawned and have not ended.
+    ///
+    /// If it gives 0 then there was a moment without actors: what has ended is read first, and
+    /// an actor counts as ended after those that it spawned count as spawned.
+    pub(crate) fn live(&self) -> usize {
+        let sum = |count: fn(&Home) -> usize| self.homes.iter().map(|home| count(home)).sum::<usize>();
+        let ended = sum(|home| home.pulse.ended.load(Acquire)) + self.refused_outside.load(SeqCst);
+        let spawned = sum(|home| home.pulse.spawned.load(Acquire)) + self.spawned_outside.load(SeqCst);
+        spawned.saturating_sub(ended)
+    }
+
+    /// Counts an actor that is to be spawned from outside. `false` if spawns are refused.
+    #[must_use]
+    pub(crate) fn admit_outside(&self) -> bool {
+        self.spawned_outside.fetch_add(1, SeqCst);
+        if self.phase.load(SeqCst) == OPEN {
+            return true;
+        }
+        self.refuse_outside();
+        false
+    }
+
+    /// Takes back an [`admit_outside`](Self::admit_outside).
+    pub(crate) fn refuse_outside(&self) {
+        self.refused_outside.fetch_add(1, SeqCst);
+        if self.stopping() {
+            self.wake_all();
+        }
+    }
+
+    /// Hands a new actor from outside to whichever worker comes first.
+    pub(crate) fn inject(&self, actor: u32) {
+        self.injector.push(actor);
+        self.summon_for_new();
+    }
+
+    /// Step 1 of the protocol, after the push.
+    #[inline(always)]
+    pub(crate) fn summon_for_new(&self) {
+        fence(SeqCst);
+        if self.sleeping.load(Relaxed) > 0 && self.searching.load(Relaxed) == 0 {
+            self.summon();
+        }
+    }
+
+    /// Wakes one sleeping worker to search.
+    #[cold]
+    pub(crate) fn summon(&self) {
+        loop {
+            // Counted before it is awake, so that the count never falls below the truth.
+            self.searching.fetch_add(1, SeqCst);
+            if let Some(home) = self.homes.iter().find(|home| home.summon()) {
+                return home.wake_host();
+            }
+            // Nobody slept. Others may have relied on this call meanwhile.
+            let relied_upon = self.searching.fetch_sub(1, SeqCst) == 1 && self.has_new();
+            if !relied_upon || !self.homes.iter().any(|home| home.sleeps()) {
+                return;
+            }
+        }
+    }
+
+    /// Counts the caller as searching.
+    pub(crate) fn begin_search(&self) {
+        self.searching.fetch_add(1, SeqCst);
+    }
+
+    /// Step 2: the caller has found something to do and searches no more.
+    pub(crate) fn end_search(&self) {
+        if self.searching.fetch_sub(1, SeqCst) == 1 && self.has_new() && self.sleeping.load(SeqCst) > 0 {
+            self.summon();
+        }
+    }
+
+    /// Step 3, once `Home::fall_asleep` is done: the caller sleeps and searches no more.
+    pub(crate) fn sleep(&self, searching: bool) {
+        self.sleeping.fetch_add(1, SeqCst);
+        if searching {
+            self.searching.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// The caller sleeps no more.
+    pub(crate) fn rise(&self) {
+        self.sleeping.fetch_sub(1, SeqCst);
+        self.monitor.stir();
+    }
+
+    /// Whether an actor that has not started lies in any deque or in the injector.
+    pub(crate) fn has_new(&self) -> bool {
+        !self.injector.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
+    }
+
+    /// Takes a new actor from the injector, and some more into `deque`.
+    #[inline(always)]
+    pub(crate) fn take_injected(&self, deque: &crossbeam_deque::Worker<u32>) -> Option<u32> {
+        if self.injector.is_empty() {
+            return None;
+        }
+        retry(|| self.injector.steal_batch_and_pop(deque))
+    }
+
+    /// Takes the oldest new actor from the deque of worker `from`.
+    pub(crate) fn steal(&self, from: usize) -> Option<u32> {
+        let stealer = &self.stealers[from];
+        if stealer.is_empty() {
+            return None;
+        }
+        retry(|| stealer.steal())
+    }
+
+    /// Counts a worker that has gone.
+    pub(crate) fn worker_gone(&self) {
+        let waiting = {
+            let mut gone = self.workers_gone.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.count += 1;
+            if gone.count < self.homes.len() { Vec::new() } else { std::mem::take(&mut gone.waiting) }
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready once every worker has gone.
+    pub(crate) async fn all_gone(&self) {
+        poll_fn(|cx| {
+            let mut gone = self.workers_gone.lock().unwrap_or_else(PoisonError::into_inner);
+            if gone.count >= self.homes.len() {
+                return Poll::Ready(());
+            }
+            if !gone.waiting.iter().any(|known| known.will_wake(cx.waker())) {
+                gone.waiting.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.leaked.load(Relaxed) == 0 {
+            self.homes.iter().for_each(|home| home.retire());
+        }
+    }
+}
+
+fn retry(mut steal: impl FnMut() -> Steal<u32>) -> Option<u32> {
+    loop {
+        match steal() {
+            Steal::Success(actor) => return Some(actor),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}

@@ -1,0 +1,561 @@
+//! A worker: one thread's share of a runtime, as a future that somebody polls.
+//!
+//! # A turn
+//! 1. Timers that are due wake their actors, and the inbox empties into the run queue.
+//! 2. Actors run in batches: mostly started ones, now and then a new one. Between batches the
+//!    clock is read and step 1 is done again.
+//! 3. The turn ends when its time is over (then the host looks after its own affairs and polls
+//!    again), when the host's budget is spent, or when nothing can run.
+//! 4. In the last case the worker searches for new actors elsewhere, perhaps spins, then sleeps.
+//!
+//! A clock read costs as much as a switch, so a batch is as long as fits a tenth of a turn by the
+//! measure of the batches before. Should one actor suddenly compute, the monitor's `overdue` mark
+//! ends the batch.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use crossbeam_deque::Worker as Deque;
+
+use super::shared::Shared;
+use crate::actor::local::{self, Local, Place};
+use crate::actor::slot::{self, Slot};
+use crate::actor::state::{FREE, Freed, NEW};
+use crate::host::{self, Reactor};
+use crate::stack::{self, StackError, overflow, pool::LocalPool};
+use crate::timer::clock;
+
+/// How long a turn lasts, in nanoseconds.
+const TURN: u64 = 200_000;
+/// How long a batch should last, in nanoseconds.
+const BATCH: u64 = TURN / 10;
+/// The longest batch, in actors.
+const LONGEST_BATCH: u32 = 1024;
+/// One in so many actors is a new one, if there is one, however many started ones can run.
+const NEW_EVERY: u32 = 8;
+/// One in so many new actors is the oldest instead of the newest.
+const OLDEST_EVERY: u32 = 16;
+/// How long a worker spins before it sleeps, in nanoseconds.
+const SPIN: u64 = 30_000;
+/// After spinning has failed, one in so many sleeps tries it again.
+const SPIN_RETRY: u32 = 16;
+
+/// What a worker's turn ended with, and so what its host is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Turn {
+    /// There is more to do: poll again soon, after a look at what else the host has to do.
+    Busy,
+    /// There is nothing to do until the waker is woken or [`Worker::next_deadline`] has come.
+    Idle,
+    /// The runtime has shut down and this worker's actors have ended: drop the worker.
+    Done,
+}
+
+/// One thread's share of a runtime. A host polls it, always on the same thread: the one that bound
+/// it or polled it first.
+///
+/// As a [`Future`] it is ready once its runtime has shut down. It then needs no help but a waker;
+/// a host that can do better than to be woken at once while there is work calls
+/// [`poll_turn`](Self::poll_turn) instead. A future has no clock: its host must also poll it at
+/// [`next_deadline`](Self::next_deadline).
+pub struct Worker {
+    core: Option<Box<Core>>,
+    thread: Option<ThreadId>,
+    reactor: Option<Box<dyn Reactor>>,
+    /// While the thread runs actors, it has an alternate signal stack.
+    signal_stack: Option<overflow::AltStack>,
+}
+
+// SAFETY: what is not `Send` inside (the core's cells, the reactor, the signal stack) is touched
+// only once the worker is bound to a thread, and `bind`, `poll_turn` and `drop` check that they are
+// on that thread: the first two panic elsewhere, the last leaks what it may not touch.
+unsafe impl Send for Worker {}
+
+/// What a worker is made of. Its address stays the same, as actors and the thread point to it.
+#[repr(C)]
+pub(crate) struct Core {
+    // First: see `current`.
+    pub(crate) local: Local,
+    pub(crate) shared: Arc<Shared>,
+    index: usize,
+    /// New actors, open to thieves at its other end.
+    deque: Deque<u32>,
+    pool: RefCell<LocalPool>,
+    /// Actors that this worker has started and that have not ended.
+    started: Cell<usize>,
+    /// Counts actors run.
+    tick: Cell<u32>,
+    /// How many actors the next batch runs.
+    batch: Cell<u32>,
+    searching: Cell<bool>,
+    asleep: Cell<bool>,
+    /// The kill that a shutdown brings has been spread.
+    stopped: Cell<bool>,
+    /// Whether the host wants spinning, and how it paid: above 0 it did.
+    spin: Cell<Option<u32>>,
+    sleeps: Cell<u32>,
+}
+
+/// The worker of this thread, if it has one.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static Core> {
+    let local: *const Local = Local::current()?;
+    // SAFETY: every `Local` is the first field of a `Core`, and `enter` is given a pointer to the
+    // whole of it.
+    Some(unsafe { &*local.cast::<Core>() })
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
+        let core = Core {
+            local: Local::new(shared.homes[index], clock::now()),
+            index,
+            deque,
+            pool: RefCell::new(LocalPool::new()),
+            started: Cell::new(0),
+            tick: Cell::new(0),
+            batch: Cell::new(1),
+            searching: Cell::new(false),
+            asleep: Cell::new(false),
+            stopped: Cell::new(false),
+            spin: Cell::new(None),
+            sleeps: Cell::new(0),
+            shared,
+        };
+        Self { core: Some(Box::new(core)), thread: None, reactor: None, signal_stack: None }
+    }
+
+    /// Ties the worker to the calling thread and gives it the reactor for its actors' descriptors.
+    ///
+    /// # Panics
+    /// If it is bound to another thread already.
+    #[track_caller]
+    pub fn bind(&mut self, reactor: Box<dyn Reactor>) {
+        self.check_thread();
+        self.reactor = Some(reactor);
+    }
+
+    /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
+    /// pays. For hosts that have nothing else to do meanwhile.
+    pub fn spin_before_sleep(&mut self, spin: bool) {
+        self.core().spin.set(spin.then_some(0));
+    }
+
+    /// When the earliest timer of the worker's actors is due, or somewhat before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.core().local.wheel.borrow().next_deadline().and_then(clock::instant)
+    }
+
+    /// Takes a turn. `waker` must wake the host while it has nothing to do.
+    ///
+    /// # Panics
+    /// On another thread than the worker is bound to.
+    #[track_caller]
+    pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
+        self.check_thread();
+        let core = self.core.as_deref().expect("only drop takes the core");
+        let _reactor = self.reactor.as_deref().map(host::enter);
+        let _entered = core.enter();
+        if core.local.set_host(waker) {
+            core.local.home.set_host(waker.clone());
+        }
+        core.turn()
+    }
+
+    #[track_caller]
+    fn core(&self) -> &Core {
+        if let Some(home) = self.thread {
+            assert!(home == thread::current().id(), "{ELSEWHERE}");
+        }
+        self.core.as_deref().expect("only drop takes the core")
+    }
+
+    #[track_caller]
+    fn check_thread(&mut self) {
+        let here = thread::current().id();
+        match self.thread {
+            Some(home) => assert!(home == here, "{ELSEWHERE}"),
+            None => {
+                self.thread = Some(here);
+                self.signal_stack = Some(overflow::protect_thread());
+            }
+        }
+    }
+}
+
+impl Future for Worker {
+    type Output = ();
+
+    #[track_caller]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_turn(cx.waker()) {
+            Turn::Busy => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Turn::Idle => Poll::Pending,
+            Turn::Done => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let core = self.core.take().expect("only drop takes the core");
+        if self.thread.is_some_and(|home| home != thread::current().id()) {
+            if core.started.get() > 0 {
+                eprintln!(
+                    "smarm: a worker with {} parked actors was dropped on another thread than its own; \
+                     their stacks are leaked",
+                    core.started.get()
+                );
+            }
+            core.shared.leaked.fetch_add(core.started.get().max(1), Relaxed);
+            core.shared.worker_gone();
+            std::mem::forget((core, self.reactor.take(), self.signal_stack.take()));
+            return;
+        }
+        let reactor = self.reactor.take();
+        if !core.wind_up(reactor.as_deref()) {
+            eprintln!(
+                "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
+                core.started.get()
+            );
+            core.shared.leaked.fetch_add(core.started.get(), Relaxed);
+            core.local.forget();
+            core.shared.worker_gone();
+            std::mem::forget(core);
+            return;
+        }
+        core.local.forget();
+        core.shared.worker_gone();
+    }
+}
+
+const ELSEWHERE: &str = "smarm: a worker was used on another thread than the one that it belongs to; actors never \
+    change thread, so poll it where it was polled first (on tokio: spawn it on a `LocalSet` or a current-thread runtime)";
+
+/// How many turns a worker that is dropped before its runtime has shut down gives its actors to end.
+const LAST_TURNS: u32 = 10_000;
+
+impl Core {
+    fn enter(&self) -> local::Entered<'_> {
+        // SAFETY: the pointer is to the whole core, whose first field is the `Local`.
+        unsafe { Local::enter(std::ptr::from_ref(self).cast()) }
+    }
+
+    /// Ends all actors of a worker whose host has given it up. `false` if some would not end.
+    fn wind_up(&self, reactor: Option<&dyn Reactor>) -> bool {
+        if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+            return true;
+        }
+        self.shared.stop();
+        let _reactor = reactor.map(host::enter);
+        let _entered = self.enter();
+        for _ in 0..LAST_TURNS {
+            let _ = self.turn();
+            if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn turn(&self) -> Turn {
+        let local = &self.local;
+        let pulse = &local.home.pulse;
+        pulse.turns.store(pulse.turns.load(Relaxed).wrapping_add(1), Relaxed);
+        self.rise();
+        local.turn_over.set(false);
+        let mut now = clock::now();
+        let end = now + TURN;
+        loop {
+            self.take_in(now);
+            let ran = self.run_batch();
+            let before = now;
+            now = clock::now();
+            self.adapt(ran, now - before);
+            if ran == 0 {
+                if let Some(turn) = self.run_dry() {
+                    return turn;
+                }
+                now = clock::now();
+            }
+            if now >= end || local.turn_over.get() {
+                return Turn::Busy;
+            }
+        }
+    }
+
+    /// Step 1 of a turn.
+    fn take_in(&self, now: u64) {
+        let local = &self.local;
+        if local.home.has_mail() {
+            local.home.take(|actor| {
+                if actor.state.load().phase() == NEW {
+                    self.start(actor);
+                }
+                local.queue(actor);
+            });
+        }
+        if !local.wheel.borrow().is_empty() {
+            loop {
+                let due = local.wheel.borrow_mut().pop_expired(now);
+                let Some(pid) = due else { break };
+                local::wake(pid);
+            }
+        }
+        if self.shared.stopping() && !self.stopped.get() {
+            self.stopped.set(true);
+            self.kill_all();
+        }
+    }
+
+    /// Step 2 of a turn. Says how many actors it ran.
+    fn run_batch(&self) -> u32 {
+        let pulse = &self.local.home.pulse;
+        let batch = self.batch.get();
+        let first = self.tick.get();
+        let mut tick = first;
+        while tick.wrapping_sub(first) < batch {
+            let Some(actor) = self.next(tick) else { break };
+            tick = tick.wrapping_add(1);
+            pulse.switches.store(u64::from(tick), Relaxed);
+            pulse.running.store(actor.index() + 1, Relaxed);
+            // SAFETY: this is the worker, on its own stack, and the actor came out of its queue or
+            // was new and has been started by it.
+            if let Some(ended) = unsafe { self.local.resume(actor) } {
+                self.bury(ended);
+            }
+            if pulse.overdue.load(Relaxed) || self.local.turn_over.get() {
+                pulse.overdue.store(false, Relaxed);
+                break;
+            }
+        }
+        pulse.running.store(0, Relaxed);
+        self.tick.set(tick);
+        tick.wrapping_sub(first)
+    }
+
+    /// Chooses the length of the next batch by what this one took.
+    fn adapt(&self, ran: u32, took: u64) {
+        let batch = self.batch.get();
+        if took > BATCH {
+            self.batch.set((batch / 2).max(1));
+        } else if ran == batch && took < BATCH / 2 {
+            self.batch.set((batch * 2).min(LONGEST_BATCH));
+        }
+    }
+
+    /// Takes the actor to run next, starting it if it is new.
+    #[inline(always)]
+    fn next(&self, tick: u32) -> Option<&'static Slot> {
+        if tick % NEW_EVERY != 0
+            && let Some(actor) = self.local.next()
+        {
+            return Some(actor);
+        }
+        match self.next_new(tick) {
+            Some(index) => {
+                let actor = slot::slot(index);
+                self.start(actor);
+                Some(actor)
+            }
+            None => self.local.next(),
+        }
+    }
+
+    /// Takes a new actor from the own deque or from the injector.
+    #[inline(always)]
+    fn next_new(&self, tick: u32) -> Option<u32> {
+        if tick % (NEW_EVERY * OLDEST_EVERY) == 0 {
+            let oldest = self.shared.take_injected(&self.deque).or_else(|| self.shared.steal(self.index));
+            if oldest.is_some() {
+                return oldest;
+            }
+        }
+        if !self.deque.is_empty()
+            && let Some(newest) = self.deque.pop()
+        {
+            return Some(newest);
+        }
+        self.shared.take_injected(&self.deque)
+    }
+
+    /// Makes a new actor this worker's, for ever.
+    #[inline(always)]
+    fn start(&self, actor: &'static Slot) {
+        actor.set_home(Some(self.local.home));
+        actor.state.start();
+        if self.shared.stopping() {
+            local::kill(actor.pid()); // it ends as soon as it begins
+        }
+        let started = self.started.get() + 1;
+        self.started.set(started);
+        self.local.reserve(started);
+    }
+
+    /// Frees the slot and the stack of an actor that has ended.
+    #[inline(always)]
+    fn bury(&self, actor: &'static Slot) {
+        match actor.state.free(self.shared.settings.last_generation) {
+            Freed::Reusable => self.pool.borrow_mut().release(actor.index()),
+            Freed::UsedUp => stack::pool::retire(actor.index()),
+        }
+        self.started.set(self.started.get() - 1);
+        let ended = &self.local.home.pulse.ended;
+        ended.store(ended.load(Relaxed) + 1, Release);
+        if self.shared.stopping() && self.shared.live() == 0 {
+            self.shared.wake_all();
+        }
+    }
+
+    /// Kills every actor that this worker has started.
+    fn kill_all(&self) {
+        for actor in slot::all() {
+            let seen = actor.state.load();
+            if seen.phase() > NEW && actor.home().is_some_and(|home| std::ptr::eq(home, self.local.home)) {
+                local::kill(actor.pid());
+            }
+        }
+    }
+
+    /// Step 4 of a turn: nothing can run here. `None` if something can again.
+    fn run_dry(&self) -> Option<Turn> {
+        if self.search() {
+            return None;
+        }
+        let (local, shared) = (&self.local, &*self.shared);
+        if shared.stopping() && shared.live() == 0 {
+            self.stop_searching();
+            return Some(Turn::Done);
+        }
+        local.home.fall_asleep();
+        self.asleep.set(true);
+        shared.sleep(self.searching.replace(false));
+        if local.home.has_mail() || shared.has_new() {
+            self.rise();
+            return None;
+        }
+        local.set_idle(true);
+        Some(Turn::Idle)
+    }
+
+    /// Ends the sleep, if the worker slept.
+    fn rise(&self) {
+        if self.asleep.replace(false) {
+            self.local.set_idle(false);
+            if self.local.home.wake_up() {
+                self.searching.set(true); // whoever summoned it has counted it
+            }
+            self.shared.rise();
+        }
+    }
+
+    /// Looks for something to do elsewhere, and spins meanwhile if that pays.
+    fn search(&self) -> bool {
+        let shared = &*self.shared;
+        if shared.homes.len() == 1 && self.spin.get().is_none() {
+            return false;
+        }
+        if !self.searching.replace(true) {
+            shared.begin_search();
+        }
+        let spins = self.spins();
+        let start = clock::now();
+        for round in 1_u32.. {
+            if self.local.home.has_mail() || self.steal() {
+                self.stop_searching();
+                self.spin.set(self.spin.get().map(|_| 4));
+                return true;
+            }
+            if !spins || round % 64 == 0 && clock::now() - start > SPIN {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Whether to spin this time: as long as it pays, and now and then to see whether it would.
+    fn spins(&self) -> bool {
+        let Some(credit) = self.spin.get() else { return false };
+        self.spin.set(Some(credit.saturating_sub(1)));
+        let sleeps = self.sleeps.get();
+        self.sleeps.set(sleeps.wrapping_add(1));
+        credit > 0 || sleeps % SPIN_RETRY == 0
+    }
+
+    fn stop_searching(&self) {
+        if self.searching.replace(false) {
+            self.shared.end_search();
+        }
+    }
+
+    /// Takes a new actor from another worker into the own deque.
+    fn steal(&self) -> bool {
+        let shared = &*self.shared;
+        if let Some(actor) = shared.take_injected(&self.deque) {
+            self.deque.push(actor);
+            return true;
+        }
+        let workers = shared.homes.len();
+        (1..workers).any(|step| match shared.steal((self.index + step) % workers) {
+            Some(actor) => {
+                self.deque.push(actor);
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Takes a stack and a slot for an actor that this thread spawns.
+    #[inline(always)]
+    pub(crate) fn acquire(&self, area: stack::Area) -> Result<&'static Slot, StackError> {
+        let index = self.pool.borrow_mut().acquire(area)?;
+        slot::prepare(index)
+    }
+
+    /// Counts an actor that this thread spawns.
+    #[inline(always)]
+    fn count_spawn(&self) {
+        let spawned = &self.local.home.pulse.spawned;
+        spawned.store(spawned.load(Relaxed) + 1, Release);
+    }
+
+    /// Puts a new actor where any worker may take it.
+    #[inline(always)]
+    pub(crate) fn offer(&self, actor: &Slot) {
+        self.count_spawn();
+        self.deque.push(actor.index());
+        if self.shared.homes.len() > 1 {
+            self.shared.summon_for_new();
+        }
+        self.stir();
+    }
+
+    /// Starts a new actor here, behind those that can run already.
+    pub(crate) fn keep(&self, actor: &'static Slot) {
+        self.count_spawn();
+        self.start(actor);
+        self.local.queue(actor);
+        self.stir();
+    }
+
+    /// Tells the host about a spawn by a task beside the worker.
+    #[inline(always)]
+    fn stir(&self) {
+        if self.local.place() == Place::Host {
+            self.local.stir();
+        }
+    }
+}
+
+const _: () = assert!(FREE < NEW);
