@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::local::Local;
 use crate::pid::Pid;
-use crate::stack;
+use crate::stack::area;
 
 /// How an actor ended, for those who watch it.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Record {
     /// Where the record of the stack with this index stands.
     #[inline(always)]
     pub(crate) fn at(index: u32) -> *mut Self {
-        let top = stack::bounds(index).end;
+        let top = area::bounds(index).end;
         let colour = (index as usize % 8) * 128;
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }

@@ -11,7 +11,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
 use super::home::Home;
@@ -19,7 +19,7 @@ use super::record::Record;
 use super::state::State;
 use crate::context::Context;
 use crate::pid::Pid;
-use crate::stack::{self, Area, StackError, reserve::Reservation};
+use crate::stack::{StackError, area::{AREAS, Area}, reserve::Reservation};
 
 /// A poll to be run on the worker's stack before its actor is resumed.
 pub(crate) type Resumption = dyn FnMut() -> Poll<()>;
@@ -85,11 +85,11 @@ struct Table {
     mapped: AtomicUsize,
 }
 
-static TABLES: [Table; stack::AREAS] =
-    [const { Table { base: AtomicPtr::new(std::ptr::null_mut()), mapped: AtomicUsize::new(0) } }; stack::AREAS];
+static TABLES: [Table; AREAS] =
+    [const { Table { base: AtomicPtr::new(std::ptr::null_mut()), mapped: AtomicUsize::new(0) } }; AREAS];
 
 /// Taken to map more slots.
-static GROW: Mutex<[Option<Reservation>; stack::AREAS]> = Mutex::new([const { None }; stack::AREAS]);
+static GROW: Mutex<[Option<Reservation>; AREAS]> = Mutex::new([const { None }; AREAS]);
 
 /// Slots are mapped in steps of this many.
 const STEP: usize = 4096;
@@ -97,18 +97,21 @@ const STEP: usize = 4096;
 /// The slot with this index, which must have been handed out by [`prepare`] before.
 #[inline(always)]
 pub(crate) fn slot(index: u32) -> &'static Slot {
-    let table = &TABLES[stack::area_of(index)];
+    let table = &TABLES[Area::of(index).id()];
     let base = table.base.load(Acquire);
-    debug_assert!(stack::number_of(index) < table.mapped.load(Relaxed));
+    debug_assert!(Area::number(index) < table.mapped.load(Relaxed));
     // SAFETY: indices come from pids, which come from `prepare`; its slot is mapped for ever.
-    unsafe { &*base.add(stack::number_of(index)) }
+    unsafe { &*base.add(Area::number(index)) }
 }
 
 /// Makes sure that the slot with this index is mapped, and gives it.
+///
+/// # Errors
+/// The system allows no more memory.
 #[inline(always)]
 pub(crate) fn prepare(index: u32) -> Result<&'static Slot, StackError> {
-    let table = &TABLES[stack::area_of(index)];
-    if stack::number_of(index) >= table.mapped.load(Acquire) {
+    let table = &TABLES[Area::of(index).id()];
+    if Area::number(index) >= table.mapped.load(Acquire) {
         grow(table, index)?;
     }
     let slot = slot(index);
@@ -118,17 +121,26 @@ pub(crate) fn prepare(index: u32) -> Result<&'static Slot, StackError> {
 
 #[cold]
 fn grow(table: &Table, index: u32) -> Result<(), StackError> {
-    let area = stack::area_of(index);
-    let mut reservations = GROW.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let reservation = match &mut reservations[area] {
+    const SIZE: usize = size_of::<Slot>();
+    let area = Area::of(index);
+    let mut reservations = GROW.lock().unwrap_or_else(PoisonError::into_inner);
+    let refused = |error: std::io::Error| StackError::NoMemory {
+        wanted: STEP * SIZE,
+        os_error: error.raw_os_error().unwrap_or(libc::ENOMEM),
+    };
+    let reservation = match &mut reservations[area.id()] {
         Some(reservation) => reservation,
-        none => none.insert(Reservation::new(stack::capacity(Area::with_id(area)) * size_of::<Slot>(), STEP * size_of::<Slot>())?),
+        none => none.insert(Reservation::new(area.capacity() * SIZE, STEP * SIZE).map_err(refused)?),
     };
     let mapped = table.mapped.load(Relaxed);
-    let wanted = (stack::number_of(index) + 1).next_multiple_of(STEP);
+    let wanted = (Area::number(index) + 1).next_multiple_of(STEP);
     if wanted > mapped {
-        reservation.commit(mapped * size_of::<Slot>()..wanted * size_of::<Slot>())?;
-        table.base.store(reservation.base().cast(), Release);
+        if wanted * SIZE > reservation.len() {
+            return Err(StackError::AreaFull { size: area.size(), stacks: mapped as u32 });
+        }
+        reservation.commit(mapped * SIZE..wanted * SIZE).map_err(refused)?;
+        table.base.store(reservation.base().as_ptr().cast(), Release);
+        // Release: who sees the number sees the base.
         table.mapped.store(wanted, Release);
     }
     Ok(())
@@ -136,8 +148,8 @@ fn grow(table: &Table, index: u32) -> Result<(), StackError> {
 
 /// All slots that were ever handed out, live or not: for shutdown, dumps and reports.
 pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
-    TABLES.iter().enumerate().flat_map(|(area, table)| {
-        let grown = stack::grown(Area::with_id(area)).min(table.mapped.load(Acquire));
-        (0..grown).map(move |number| slot(stack::index(area, number)))
+    Area::all().flat_map(|area| {
+        let grown = area.grown().min(TABLES[area.id()].mapped.load(Acquire) as u32);
+        (0..grown).map(move |number| slot(area.index(number)))
     })
 }

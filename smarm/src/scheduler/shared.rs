@@ -26,7 +26,8 @@ use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::monitor::Monitor;
 use crate::actor::home::Home;
-use crate::stack::Area;
+use crate::stack::area::Area;
+use crate::stack::guard::Guard;
 
 /// Spawns are accepted.
 const OPEN: u8 = 0;
@@ -37,7 +38,9 @@ const STOPPING: u8 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: String,
+    /// Where the stacks of actors that ask for nothing else come from.
     pub(crate) area: Area,
+    pub(crate) guard: Guard,
     pub(crate) slice: Duration,
     /// The last generation that a slot may have: smaller in tests.
     pub(crate) last_generation: u64,

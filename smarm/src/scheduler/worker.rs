@@ -28,7 +28,9 @@ use crate::actor::local::{self, Local, Place};
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::{FREE, Freed, NEW};
 use crate::host::{self, Reactor};
-use crate::stack::{self, StackError, overflow, pool::LocalPool};
+use crate::stack::area::Area;
+use crate::stack::pool::{self, LocalPool};
+use crate::stack::{StackError, overflow};
 use crate::timer::clock;
 
 /// How long a turn lasts, in nanoseconds.
@@ -161,7 +163,8 @@ impl Worker {
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
         self.check_thread();
         let core = self.core.as_deref().expect("only drop takes the core");
-        let _reactor = self.reactor.as_deref().map(host::enter);
+        // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
+        let _reactor = self.reactor.as_deref().map(|reactor| unsafe { host::enter(reactor) });
         let _entered = core.enter();
         if core.local.set_host(waker) {
             core.local.home.set_host(waker.clone());
@@ -184,7 +187,8 @@ impl Worker {
             Some(home) => assert!(home == here, "{ELSEWHERE}"),
             None => {
                 self.thread = Some(here);
-                self.signal_stack = Some(overflow::protect_thread());
+                // Without one an overflow still ends the process, only without a report.
+                self.signal_stack = overflow::protect_thread().ok();
             }
         }
     }
@@ -257,7 +261,8 @@ impl Core {
             return true;
         }
         self.shared.stop();
-        let _reactor = reactor.map(host::enter);
+        // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
+        let _reactor = reactor.map(|reactor| unsafe { host::enter(reactor) });
         let _entered = self.enter();
         for _ in 0..LAST_TURNS {
             let _ = self.turn();
@@ -406,8 +411,10 @@ impl Core {
     #[inline(always)]
     fn bury(&self, actor: &'static Slot) {
         match actor.state.free(self.shared.settings.last_generation) {
-            Freed::Reusable => self.pool.borrow_mut().release(actor.index()),
-            Freed::UsedUp => stack::pool::retire(actor.index()),
+            // SAFETY: the actor has ended and left its stack; the slot is FREE.
+            Freed::Reusable => unsafe { self.pool.borrow_mut().release(actor.index()) },
+            // SAFETY: as above.
+            Freed::UsedUp => unsafe { pool::retire(actor.index()) },
         }
         self.started.set(self.started.get() - 1);
         let ended = &self.local.home.pulse.ended;
@@ -518,7 +525,7 @@ impl Core {
 
     /// Takes a stack and a slot for an actor that this thread spawns.
     #[inline(always)]
-    pub(crate) fn acquire(&self, area: stack::Area) -> Result<&'static Slot, StackError> {
+    pub(crate) fn acquire(&self, area: Area) -> Result<&'static Slot, StackError> {
         let index = self.pool.borrow_mut().acquire(area)?;
         slot::prepare(index)
     }

@@ -36,7 +36,7 @@ pub(crate) const MAX_SIZE: usize = 64 << 20;
 pub(super) const GUARD_SIZE: usize = 5 * PAGE;
 
 /// How many values an [`Area`] may have, used or not.
-pub(super) const AREAS: usize = 32;
+pub(crate) const AREAS: usize = 32;
 
 const NUMBER_BITS: u32 = 23;
 const KIND_SHIFT: u32 = 4;
@@ -106,9 +106,20 @@ impl Area {
         u32::from(self.0) << NUMBER_BITS | number
     }
 
+    /// The number of a stack in its area.
+    #[inline]
+    pub(crate) fn number(index: u32) -> usize {
+        index as usize % (1 << NUMBER_BITS)
+    }
+
+    /// How many stacks the area can have at most.
+    pub(crate) fn capacity(self) -> usize {
+        (MAX_RESERVED / self.pitch()).min(1 << NUMBER_BITS)
+    }
+
     /// For tables with an entry per area: below [`AREAS`].
     #[inline]
-    pub(super) fn id(self) -> usize {
+    pub(crate) fn id(self) -> usize {
         usize::from(self.0) % AREAS
     }
 
@@ -160,7 +171,7 @@ impl Growth {
         let reservation = match &mut *self.reservation {
             Some(reservation) => reservation,
             none => {
-                let wanted = (pitch << NUMBER_BITS).min(MAX_RESERVED);
+                let wanted = area.capacity() * pitch;
                 let reservation = Reservation::new(wanted, pitch).map_err(|error| {
                     let os_error = error.raw_os_error().unwrap_or(libc::ENOMEM);
                     StackError::NoAddressSpace { wanted: pitch, os_error }
@@ -189,7 +200,7 @@ impl Growth {
 #[inline]
 pub(crate) fn bounds(index: u32) -> Range<usize> {
     let area = Area::of(index);
-    let number = index as usize % (1 << NUMBER_BITS);
+    let number = Area::number(index);
     // Relaxed: whoever has an index has it from `grow`, after the base was set.
     let base = area.ground().base.load(Ordering::Relaxed);
     debug_assert_ne!(base, 0, "no stack of this area was ever made");

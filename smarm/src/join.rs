@@ -1,0 +1,209 @@
+//! Waiting for the end of an actor.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::actor::park::{self, Interrupt};
+use crate::actor::{local, slot};
+use crate::channel::oneshot;
+use crate::pid::Pid;
+
+/// Why an actor has no result.
+pub enum JoinError {
+    /// It panicked, with this payload.
+    Panicked(Box<dyn Any + Send + 'static>),
+    /// It was killed, or its runtime shut down.
+    Killed,
+}
+
+impl JoinError {
+    /// The payload of the panic.
+    ///
+    /// # Panics
+    /// If the actor did not panic.
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self {
+            Self::Panicked(payload) => payload,
+            Self::Killed => panic!("the actor was killed; it did not panic"),
+        }
+    }
+
+    /// Whether the actor was killed.
+    pub fn is_killed(&self) -> bool {
+        matches!(self, Self::Killed)
+    }
+
+    /// Whether the actor panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panicked(_))
+    }
+
+    /// Continues the actor's panic in the caller.
+    ///
+    /// # Panics
+    /// Always: with the actor's payload, or with a message if it was killed.
+    #[track_caller]
+    pub fn resume(self) -> ! {
+        resume_unwind(self.into_panic())
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&park::message(&**payload)).finish(),
+            Self::Killed => f.write_str("Killed"),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(payload) => write!(f, "the actor panicked: {}", park::message(&**payload)),
+            Self::Killed => f.write_str("the actor was killed"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// Why a bounded wait for an actor ended.
+#[derive(Debug)]
+pub enum JoinTimeoutError<T> {
+    /// The time is over and the actor runs on; the handle comes back.
+    TimedOut(JoinHandle<T>),
+    /// The waiting actor is being killed and already unwinds; the handle comes back.
+    Cancelled(JoinHandle<T>),
+    /// The actor ended without a result.
+    Ended(JoinError),
+}
+
+/// The right to wait for an actor's end and to have its result.
+///
+/// An actor waits with [`join`](Self::join), async code awaits the handle itself, and a plain thread
+/// may join too. Dropping the handle detaches the actor; dropping it half-way through an `.await` is
+/// the same.
+#[must_use = "dropping the handle detaches the actor; use `drop` or `let _` to say so"]
+pub struct JoinHandle<T> {
+    pid: Pid,
+    result: oneshot::Receiver<Result<T, JoinError>>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(pid: Pid, result: oneshot::Receiver<Result<T, JoinError>>) -> Self {
+        Self { pid, result }
+    }
+
+    /// The actor's identity.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits for the end of the actor.
+    ///
+    /// In a destructor of an actor that is being killed, it waits all the same.
+    ///
+    /// # Errors
+    /// The actor panicked or was killed.
+    ///
+    /// # Panics
+    /// In a future that an actor awaits, and on a worker's thread outside any actor: await the
+    /// handle there.
+    #[track_caller]
+    #[inline]
+    pub fn join(mut self) -> Result<T, JoinError> {
+        park::wait_uncancelled(Ended(&mut self.result))
+    }
+
+    /// As [`join`](Self::join), for at most this long.
+    ///
+    /// # Errors
+    /// The time is over, or the actor panicked or was killed.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
+    #[track_caller]
+    pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinTimeoutError<T>> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.join_deadline(deadline),
+            None => self.join().map_err(JoinTimeoutError::Ended),
+        }
+    }
+
+    /// As [`join`](Self::join), until this deadline. One in the past gives the result if it is there.
+    ///
+    /// # Errors
+    /// The deadline has passed, or the actor panicked or was killed.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
+    #[track_caller]
+    pub fn join_deadline(mut self, deadline: Instant) -> Result<T, JoinTimeoutError<T>> {
+        match park::wait_until(Ended(&mut self.result), Some(deadline)) {
+            Ok(result) => result.map_err(JoinTimeoutError::Ended),
+            Err(Interrupt::TimedOut) => Err(JoinTimeoutError::TimedOut(self)),
+            Err(Interrupt::Cancelled) => Err(JoinTimeoutError::Cancelled(self)),
+        }
+    }
+
+    /// Whether the actor has ended.
+    pub fn is_finished(&self) -> bool {
+        let state = slot::slot(self.pid.index()).state.load();
+        state.generation() != self.pid.generation() || !state.live()
+    }
+
+    /// Makes the actor's current or next wait unwind; its destructors run. An actor that computes
+    /// is reached at its next `check!()`. Does nothing if the actor has ended.
+    ///
+    /// An actor that swallows the unwinding with `catch_unwind` is unwound again by its next wait.
+    pub fn kill(&self) {
+        local::kill(self.pid);
+    }
+}
+
+/// The end of an actor, as a future.
+struct Ended<'a, T>(&'a mut oneshot::Receiver<Result<T, JoinError>>);
+
+impl<T> Future for Ended<'_, T> {
+    type Output = Result<T, JoinError>;
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The sender goes without a result only if its worker was given up with the actor on it.
+        Pin::new(&mut *self.0).poll(cx).map(|received| received.unwrap_or(Err(JoinError::Killed)))
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut Ended(&mut self.result)).poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("pid", &self.pid).field("finished", &self.is_finished()).finish()
+    }
+}
+
+/// Joins several actors and gives a tuple of their results, in the order of the handles.
+///
+/// All are waited for, also if one fails.
+///
+/// ```
+/// smarm::run(|| {
+///     let (one, two) = smarm::join!(smarm::spawn(|| 1), smarm::spawn(|| "two"));
+///     assert_eq!((one.unwrap(), two.unwrap()), (1, "two"));
+/// });
+/// ```
+#[macro_export]
+macro_rules! join {
+    ($($handle:expr),+ $(,)?) => { ($($crate::JoinHandle::join($handle),)+) };
+}

@@ -1,0 +1,447 @@
+//! Spawning actors.
+//!
+//! 1. The spawner takes a stack, and with it a slot and a pid; it writes the record and the closure
+//!    to the top of the stack.
+//! 2. It hands the new actor to any worker (deque or injector), or to a certain one (its inbox).
+//! 3. The worker that starts it keeps it: from then on it never changes thread, which is why
+//!    [`spawn`] is a safe function.
+//! 4. The actor moves its closure out, runs it up to a `catch_unwind`, sends the result to its
+//!    handle, and drops its record. Its last switch gives stack and slot back at once.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::actor::local::{Local, Parting};
+use crate::actor::park::{Kill, message};
+use crate::actor::record::{self, End, Record, Watcher};
+use crate::actor::slot::{self, Slot};
+use crate::actor::state::Freed;
+use crate::channel::oneshot;
+use crate::config::{self, StackSizeError};
+use crate::context::Context;
+use crate::join::{JoinError, JoinHandle};
+use crate::pid::Pid;
+use crate::runtime::Handle;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::worker::{self, Core};
+use crate::stack::StackError;
+use crate::stack::area::Area;
+use crate::stack::pool;
+
+/// A closure larger than this goes to the heap instead of to the actor's stack, in bytes.
+const LARGEST_INLINE: usize = 1024;
+
+/// Starts an actor that runs `f`, on whichever worker takes it first.
+///
+/// Dropping the handle detaches the actor. An actor that panics while nobody can learn of it is
+/// logged to standard error with its pid, name and place. While the runtime shuts down, nothing is
+/// started: `f` is dropped, and the handle gives [`JoinError::Killed`].
+///
+/// # Panics
+/// Outside a runtime, and if there is no stack for the actor; [`Builder::spawn`] gives these as
+/// errors.
+///
+/// ```
+/// smarm::run(|| {
+///     let child = smarm::spawn(|| 6 * 7);
+///     assert_eq!(child.join().unwrap(), 42);
+/// });
+/// ```
+#[track_caller]
+#[inline]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    expect(Builder::new().spawn(f))
+}
+
+/// Starts an actor on this very worker. So neither its closure nor its result need be `Send`.
+///
+/// # Panics
+/// If the caller runs on no worker's thread, or if there is no stack; [`Builder::spawn_local`]
+/// gives these as errors.
+///
+/// ```
+/// use std::{cell::Cell, rc::Rc};
+///
+/// smarm::run(|| {
+///     let shared = Rc::new(Cell::new(1));
+///     let theirs = shared.clone();
+///     smarm::spawn_local(move || theirs.set(2)).join().unwrap();
+///     assert_eq!(shared.get(), 2);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn_local<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + 'static,
+    T: 'static,
+{
+    expect(Builder::new().spawn_local(f))
+}
+
+#[track_caller]
+fn expect<T>(spawned: Result<JoinHandle<T>, SpawnError>) -> JoinHandle<T> {
+    match spawned {
+        Ok(handle) => handle,
+        Err(error) => panic!("smarm: {error}"),
+    }
+}
+
+/// Why an actor could not be spawned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The calling thread belongs to no runtime.
+    NoRuntime,
+    /// The builder asks for a stack size that no stack can have.
+    StackSize(StackSizeError),
+    /// There is no stack; the cause says which limit to raise.
+    Stack(StackError),
+    /// The runtime has no worker with the number that the builder asks for.
+    NoSuchWorker {
+        /// The number asked for.
+        worker: usize,
+        /// How many workers there are.
+        workers: usize,
+    },
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRuntime => f.write_str(
+                "spawn was called outside a runtime: call it in an actor (`smarm::run`, `Runtime::run`), \
+                 or use `Runtime::spawn` or `Handle::spawn`",
+            ),
+            Self::StackSize(error) => error.fmt(f),
+            Self::Stack(error) => write!(f, "no stack for another actor: {error}"),
+            Self::NoSuchWorker { worker, workers } => {
+                write!(f, "worker {worker} was asked for, but the runtime has {workers}, counted from 0")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SpawnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::StackSize(error) => Some(error),
+            Self::Stack(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Sets what an actor is like before it is spawned.
+///
+/// ```
+/// smarm::run(|| {
+///     let child = smarm::Builder::new().name("reader").stack_size(64 << 10).spawn(|| 1).unwrap();
+///     assert_eq!(child.join().unwrap(), 1);
+/// });
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder {
+    name: Option<Box<str>>,
+    stack_size: Option<usize>,
+    worker: Option<usize>,
+    runtime: Option<Handle>,
+}
+
+impl Builder {
+    /// An actor without a name, with the runtime's stack size, on any worker of the caller's runtime.
+    pub const fn new() -> Self {
+        Self { name: None, stack_size: None, worker: None, runtime: None }
+    }
+
+    /// Names the actor, for reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into_boxed_str());
+        self
+    }
+
+    /// The usable bytes of its stack: a multiple of 4096 from 16 KiB to 64 MiB, rounded up to a
+    /// power of two.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Starts it on the worker with this number, counted from 0.
+    pub fn worker(mut self, worker: usize) -> Self {
+        self.worker = Some(worker);
+        self
+    }
+
+    /// Spawns it on this runtime instead of the caller's.
+    pub fn runtime(mut self, handle: &Handle) -> Self {
+        self.runtime = Some(handle.clone());
+        self
+    }
+
+    /// Spawns the actor. See [`spawn`](crate::spawn).
+    ///
+    /// # Errors
+    /// Outside a runtime; for a stack size or a worker that there is not; when there is no stack.
+    #[inline]
+    pub fn spawn<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: `Send` and `'static`.
+        unsafe { self.spawn_unchecked(f) }
+    }
+
+    /// Spawns the actor on this very worker. See [`spawn_local`](crate::spawn_local).
+    ///
+    /// # Errors
+    /// If the caller is on no worker's thread, or on one of another runtime than the builder asks
+    /// for; for a stack size that there is not; when there is no stack.
+    pub fn spawn_local<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        let core = self.own_core().ok_or(SpawnError::NoRuntime)?;
+        let area = self.area(&core.shared)?;
+        // SAFETY: `'static`, and `keep` ties it to this thread.
+        let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, self.name, f)? };
+        if let Some(actor) = actor {
+            core.keep(actor);
+        }
+        Ok(handle)
+    }
+
+    /// The worker of this thread, if it belongs to the runtime that is asked for.
+    #[inline(always)]
+    fn own_core(&self) -> Option<&'static Core> {
+        let core = worker::current()?;
+        match &self.runtime {
+            Some(handle) if !handle.is(&core.shared) => None,
+            _ => Some(core),
+        }
+    }
+
+    #[inline(always)]
+    fn area(&self, shared: &Shared) -> Result<Area, SpawnError> {
+        match self.stack_size {
+            None => Ok(shared.settings.area),
+            Some(bytes) => config::area(bytes, shared.settings.guard).map_err(SpawnError::StackSize),
+        }
+    }
+
+    /// As [`spawn`](Self::spawn) for what the compiler cannot see to be `Send` and `'static`.
+    ///
+    /// # Safety
+    /// `f` and its result may be sent to another thread, and what they borrow outlives the actor.
+    #[inline(always)]
+    pub(crate) unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T,
+    {
+        if let (Some(core), None) = (self.own_core(), self.worker) {
+            let area = self.area(&core.shared)?;
+            // SAFETY: passed on.
+            let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, self.name, f)? };
+            if let Some(actor) = actor {
+                core.offer(actor);
+            }
+            return Ok(handle);
+        }
+        // SAFETY: passed on.
+        unsafe { self.spawn_elsewhere(f) }
+    }
+
+    /// # Safety
+    /// As for [`spawn_unchecked`](Self::spawn_unchecked).
+    unsafe fn spawn_elsewhere<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    where
+        F: FnOnce() -> T,
+    {
+        let own = worker::current().map(|core| &core.shared);
+        let shared = self.runtime.as_ref().map(Handle::shared).or(own).ok_or(SpawnError::NoRuntime)?;
+        if let Some(worker) = self.worker
+            && worker >= shared.homes.len()
+        {
+            return Err(SpawnError::NoSuchWorker { worker, workers: shared.homes.len() });
+        }
+        let area = self.area(shared)?;
+        let admitted = shared.admit_outside();
+        let acquired = pool::acquire_shared(area).and_then(slot::prepare);
+        // SAFETY: passed on.
+        let prepared = unsafe { prepare(acquired, shared, !admitted, self.name, f) };
+        match (&prepared, self.worker) {
+            (Ok((Some(actor), _)), Some(worker)) => {
+                if shared.homes[worker].push(actor) {
+                    shared.homes[worker].rouse();
+                }
+            }
+            (Ok((Some(actor), _)), None) => shared.inject(actor.index()),
+            _ if admitted => shared.refuse_outside(),
+            _ => {}
+        }
+        prepared.map(|(_, handle)| handle)
+    }
+}
+
+/// The closure of an actor and where its result goes.
+struct Body<F, T> {
+    f: F,
+    result: oneshot::Sender<Result<T, JoinError>>,
+}
+
+/// Step 1: makes a new actor, unless it is to be refused because the runtime shuts down.
+///
+/// # Safety
+/// As for [`Builder::spawn_unchecked`], unless the actor is kept on this thread; then only the part
+/// about what is borrowed.
+#[inline(always)]
+unsafe fn prepare<F, T>(
+    acquired: Result<&'static Slot, StackError>,
+    shared: &Shared,
+    refuse: bool,
+    name: Option<Box<str>>,
+    f: F,
+) -> Result<(Option<&'static Slot>, JoinHandle<T>), SpawnError>
+where
+    F: FnOnce() -> T,
+{
+    let slot = acquired.map_err(SpawnError::Stack)?;
+    let pid = Pid::new(slot.index(), slot.state.occupy());
+    slot.set_home(None);
+    let (result, receiver) = oneshot::channel();
+    let handle = JoinHandle::new(pid, receiver);
+    if refuse || shared.stopping() {
+        match slot.state.free(shared.settings.last_generation) {
+            // SAFETY: acquired by the caller, and nothing was put there.
+            Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
+            // SAFETY: as above.
+            Freed::UsedUp => unsafe { pool::retire(slot.index()) },
+        }
+        drop(f);
+        // The receiver is there, in the handle.
+        let _ = result.send(Err(JoinError::Killed));
+        return Ok((None, handle));
+    }
+    let watcher = record::with_current(|parent| parent.and_then(|parent| parent.mailbox.borrow().clone()));
+    // SAFETY: the stack was acquired by the caller and belongs to the new actor.
+    unsafe {
+        if size_of::<F>() > LARGEST_INLINE {
+            let f = Box::new(f);
+            place(slot, pid, name, watcher, Body { f: move || f(), result });
+        } else {
+            place(slot, pid, name, watcher, Body { f, result });
+        }
+    }
+    Ok((Some(slot), handle))
+}
+
+/// Where the closure stands, below the record.
+#[inline(always)]
+fn body_at<F, T>(record: *mut Record) -> *mut Body<F, T> {
+    let below = record.addr() - size_of::<Body<F, T>>();
+    record.with_addr(below & !(align_of::<Body<F, T>>() - 1)).cast()
+}
+
+/// Writes record, closure and first context.
+///
+/// # Safety
+/// The stack of the slot is unused and the caller's.
+#[inline(always)]
+unsafe fn place<F, T>(slot: &Slot, pid: Pid, name: Option<Box<str>>, watcher: Option<Arc<dyn Watcher>>, body: Body<F, T>)
+where
+    F: FnOnce() -> T,
+{
+    let record = slot.record();
+    let at = body_at::<F, T>(record);
+    let top = at.cast::<u8>().map_addr(|address| address & !15);
+    // SAFETY: record and body lie at the top of the stack, aligned, and do not overlap.
+    unsafe {
+        record.write(Record::new(pid, run::<F, T>, name, watcher));
+        at.write(body);
+    }
+    let context = Context::entry(top, main, record.cast());
+    // SAFETY: the caller owns the stack, and so the context.
+    unsafe { slot.context.get().write(context) };
+}
+
+/// The first function on an actor's stack.
+unsafe extern "C" fn main(record: *mut c_void) -> ! {
+    let record = record.cast::<Record>();
+    let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
+    // SAFETY: `place` wrote the record for this actor, and `run` moves the closure out once. The
+    // record is dropped once, after the last use.
+    unsafe {
+        ((*record).run)(record, slot.state.load().killed());
+        record.drop_in_place();
+        // Nothing on this stack is used from here on: the worker gives it back.
+        local.leave(slot, Parting::End);
+    }
+    unreachable!("smarm bug: an actor was resumed after its end");
+}
+
+/// Runs the closure of an actor and delivers its result. Does not unwind.
+///
+/// # Safety
+/// Called once, on the actor's own stack, with the record that `place::<F, T>` wrote.
+unsafe fn run<F, T>(record: *mut Record, killed: bool)
+where
+    F: FnOnce() -> T,
+{
+    // SAFETY: by the caller, the body is there and has not been moved out.
+    let Body { f, result } = unsafe { body_at::<F, T>(record).read() };
+    // SAFETY: as above; only this actor touches it.
+    let record = unsafe { &*record };
+    let outcome = catch_unwind(AssertUnwindSafe(move || {
+        if killed {
+            drop(f);
+            return None;
+        }
+        Some(f())
+    }));
+    let outcome = match outcome {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(JoinError::Killed),
+        Err(payload) if payload.is::<Kill>() => Err(JoinError::Killed),
+        Err(payload) => Err(JoinError::Panicked(payload)),
+    };
+    record.panicked.set(false);
+    let place = record.place.take();
+    let end = match &outcome {
+        Ok(_) => End::Returned,
+        Err(JoinError::Killed) => End::Killed,
+        Err(JoinError::Panicked(payload)) => {
+            End::Panicked { message: message(&**payload), place: place.as_deref() }
+        }
+    };
+    let name = record.name.as_deref();
+    if let Some(watcher) = &record.watcher {
+        watcher.ended(record.pid, name, &end);
+    } else if let End::Panicked { .. } = end
+        && result.is_closed()
+    {
+        log_panic(record.pid, name, &end);
+    }
+    // The value is dropped here if nobody wants it, and that drop may panic.
+    let delivered = catch_unwind(AssertUnwindSafe(|| drop(result.send(outcome))));
+    if let Err(payload) = delivered {
+        log_panic(record.pid, name, &End::Panicked { message: message(&*payload), place: record.place.take().as_deref() });
+        std::mem::forget(payload); // its drop might panic too
+    }
+}
+
+/// Reports a panic of which nobody else learns.
+#[cold]
+fn log_panic(pid: Pid, name: Option<&str>, end: &End<'_>) {
+    if let End::Panicked { message, place } = end {
+        let (name, place) = (name.unwrap_or(""), place.unwrap_or("an unknown place"));
+        eprintln!("smarm: actor {pid} \"{name}\" panicked at {place}, and nobody waits for it: {message}");
+    }
+}
