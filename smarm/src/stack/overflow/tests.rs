@@ -147,10 +147,12 @@ fn a_fault_with_the_default_or_ignored_action_ends_the_process() {
         install(name_it).unwrap();
         // SAFETY: the signal is ignored.
         unsafe { libc::raise(libc::SIGSEGV) };
+        eprintln!("it was ignored");
         fault();
     });
     if let Some(output) = output {
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{}", child::text(&output));
+        assert_says(&output, "it was ignored");
     }
 }
 
