@@ -78,8 +78,10 @@ impl Stash {
     #[inline]
     fn pop(&mut self) -> Option<u32> {
         let index = self.free.pop()?;
-        // What is used stays warm from then on.
-        self.cold = self.cold.min(self.free.len());
+        if self.free.len() < self.cold {
+            // What is used stays warm from then on.
+            self.cold = self.free.len();
+        }
         Some(index)
     }
 

@@ -5,7 +5,8 @@
 //! is left to do once all is idle. Each shelf remembers the least number of warm stacks that lay on
 //! it in each of the last [`WINDOW`] ticks: so many were not needed in all that time. Of those,
 //!
-//! 1. a tick takes half (all, once they are few), at most [`MOST`], those released longest ago;
+//! 1. a tick takes half (all, once they are few; [`bounded`] when they are many), those released
+//!    longest ago;
 //! 2. gives back their pages in the order of their addresses, neighbours as one range, without
 //!    any lock that an actor's spawn or end takes;
 //! 3. and puts them on the cold list, which is used when no warm stack is left.
@@ -32,8 +33,10 @@ const WINDOW: usize = 8;
 const FLOOR: usize = 64;
 /// So many spare stacks are taken at once, however few that leaves.
 const FEW: usize = 512;
-/// A tick takes no more than this: at 0.3–0.7 µs each, the monitor is not away for long.
-const MOST: usize = 8192;
+/// At 0.5–1 µs each, the monitor is away for a few milliseconds.
+const MOST: usize = 4096;
+/// After a burst so large that [`MOST`] would take many seconds, a tick takes this share of it.
+const SHARE: usize = 16;
 /// Ticks that come closer together than this are those of several runtimes.
 const PERIOD: Duration = Duration::from_millis(25);
 
@@ -65,7 +68,7 @@ impl Spare {
         self.history[self.oldest] = self.least;
         self.oldest = (self.oldest + 1) % WINDOW;
         let spare = self.history.iter().fold(warm, |least, &then| least.min(then)).saturating_sub(FLOOR);
-        let surplus = if spare > FEW { (spare / 2).min(MOST) } else { spare };
+        let surplus = if spare > FEW { bounded(spare) } else { spare };
         for then in &mut self.history {
             // All of them are at least `surplus`, unless that is 0.
             *then -= surplus.min(*then);
@@ -73,6 +76,11 @@ impl Spare {
         self.least = warm - surplus;
         surplus
     }
+}
+
+/// How many of many spare stacks one tick takes.
+fn bounded(spare: usize) -> usize {
+    (spare / 2).min(MOST.max(spare / SHARE))
 }
 
 /// Gives back the pages of stacks that were not needed for a while. Whether there may be more to

@@ -126,6 +126,25 @@ fn other_faults_reach_the_previous_handler_with_their_address() {
 }
 
 #[test]
+fn a_fault_inside_a_stack_is_no_overflow() {
+    let name = "stack::overflow::tests::a_fault_inside_a_stack_is_no_overflow";
+    let output = child::output(name, || {
+        set_handler(with_info as *const () as usize, libc::SA_SIGINFO | libc::SA_ONSTACK);
+        install(name_it).unwrap();
+        let index = LocalPool::new().acquire(Area::for_size(16 << 10, kind()).unwrap()).unwrap();
+        let page = bounds(index).start;
+        // SAFETY: nobody uses the stack.
+        check(unsafe { libc::mprotect(ptr::with_exposed_provenance_mut(page), PAGE, libc::PROT_NONE) })
+            .unwrap();
+        FORBIDDEN.store(page, Ordering::Relaxed);
+        touch(page);
+    });
+    if let Some(output) = output {
+        assert_eq!(output.status.code(), Some(7), "{}", child::text(&output));
+    }
+}
+
+#[test]
 fn a_previous_handler_without_info_is_called_too() {
     let name = "stack::overflow::tests::a_previous_handler_without_info_is_called_too";
     let output = child::output(name, || {
@@ -147,10 +166,12 @@ fn a_fault_with_the_default_or_ignored_action_ends_the_process() {
         install(name_it).unwrap();
         // SAFETY: the signal is ignored.
         unsafe { libc::raise(libc::SIGSEGV) };
+        eprintln!("it was ignored");
         fault();
     });
     if let Some(output) = output {
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{}", child::text(&output));
+        assert_says(&output, "it was ignored");
     }
 }
 
