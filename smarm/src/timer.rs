@@ -1,1 +1,2 @@
-//! timer
+//! Time: the wheel that holds what is due later.
+pub(crate) mod wheel;

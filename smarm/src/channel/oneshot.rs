@@ -1,0 +1,559 @@
+//! A channel for one value: an allocation that two halves share, and one atomic byte.
+//!
+//! ```
+//! use smarm::channel::oneshot;
+//!
+//! let (reply, answer) = oneshot::channel();
+//! std::thread::spawn(move || reply.send(6 * 7));
+//! assert_eq!(answer.recv(), Ok(42));
+//! ```
+//!
+//! The sender never waits for room. Either half learns when the other is gone, and the receiver is
+//! a [`Future`]. A value that was sent and not received is dropped with the receiver.
+//!
+//! The byte holds a flag for each thing that one half tells the other:
+//!
+//! | flags | the state | who may touch the value | who may touch the receiver's waker |
+//! |---|---|---|---|
+//! | none | empty | sender | receiver |
+//! | `RX_WAITING` | waiting | sender | all may read |
+//! | `DONE`, `VALUE` | sent | receiver | receiver |
+//! | `DONE`, `VALUE`, `RX_WAITING` | sent, and being woken | receiver | all may read |
+//! | `DONE` | the sender is gone | nobody | as above |
+//! | `RX_CLOSED` without `DONE` | the receiver is gone, or closed | sender | receiver |
+//!
+//! `TX_LEFT` and `RX_LEFT` say who has let go of the allocation: the second to leave frees it.
+//! `TX_WAITING` is to `RX_CLOSED` and the sender's waker what `RX_WAITING` is to `DONE`.
+//!
+//! Sending:
+//! 1. Write the value.
+//! 2. If `RX_WAITING` is not set, set `DONE`, `VALUE` and `TX_LEFT` in one step: that is all.
+//! 3. Else set `DONE` and `VALUE`, wake the receiver, and leave after that, as the waker lies in the
+//!    allocation.
+//!
+//! Receiving:
+//! 1. If `DONE` is set, take what there is. If `TX_LEFT` is set too, dropping the receiver needs no
+//!    read-modify-write.
+//! 2. Else write the waker, and set `RX_WAITING`. If `DONE` was set by then, take what there is.
+//! 3. To change the waker, clear `RX_WAITING` first. If `DONE` was set by then, leave the waker
+//!    alone: the sender may be reading it.
+//!
+//! No wake is lost: `DONE` and `RX_WAITING` are set by read-modify-writes of one byte, so whichever
+//! comes second sees the other. No ordering between two locations is needed.
+//!
+//! Rejected: a reference count beside the state (`Arc`), which costs a read-modify-write more on
+//! each side; taking the waker out to wake it, which makes the receiver wait for the sender.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::future::Future;
+use std::mem::{self, MaybeUninit};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::actor::park::{self, Interrupt};
+
+/// The sender will not touch the value any more.
+const DONE: u8 = 1;
+/// The sender wrote a value. Set together with `DONE`.
+const VALUE: u8 = 1 << 1;
+/// The receiver's waker is written, and the receiver wants to be woken.
+const RX_WAITING: u8 = 1 << 2;
+/// The receiver takes no value that was not sent by now.
+const RX_CLOSED: u8 = 1 << 3;
+/// The sender's waker is written, and the sender wants to be woken.
+const TX_WAITING: u8 = 1 << 4;
+/// The sender has let go of the allocation.
+const TX_LEFT: u8 = 1 << 5;
+/// The receiver has let go of the allocation.
+const RX_LEFT: u8 = 1 << 6;
+
+struct Shared<T> {
+    /// Flags, see the table above.
+    state: AtomicU8,
+    /// Initialised while `VALUE` is set and the receiver has not taken it.
+    value: UnsafeCell<MaybeUninit<T>>,
+    /// Written by the receiver while neither `RX_WAITING` nor `DONE` is set.
+    rx_waker: UnsafeCell<Option<Waker>>,
+    /// Written by the sender while neither `TX_WAITING` nor `RX_CLOSED` is set.
+    tx_waker: UnsafeCell<Option<Waker>>,
+}
+
+/// The half that sends. Dropping it tells the receiver that nothing will come.
+pub struct Sender<T> {
+    shared: NonNull<Shared<T>>,
+}
+
+/// The half that receives. It is a [`Future`] of the value; dropping it tells the sender that nobody
+/// wants the value.
+#[must_use = "nobody receives the value once this is dropped"]
+pub struct Receiver<T> {
+    shared: NonNull<Shared<T>>,
+    /// The value was taken, or it is known that there will be none.
+    finished: bool,
+}
+
+// SAFETY: the halves move the value and wakers from one thread to another, and never share the value.
+unsafe impl<T: Send> Send for Sender<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Receiver<T> {}
+// SAFETY: a shared reference to a half gives only flags.
+unsafe impl<T: Send> Sync for Sender<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Receiver<T> {}
+// A half is left in a consistent state wherever a panic comes from.
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+impl<T> Unpin for Receiver<T> {}
+
+/// Makes a channel for one value.
+pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let shared = NonNull::from(Box::leak(Box::new(Shared {
+        state: AtomicU8::new(0),
+        value: UnsafeCell::new(MaybeUninit::uninit()),
+        rx_waker: UnsafeCell::new(None),
+        tx_waker: UnsafeCell::new(None),
+    })));
+    (Sender { shared }, Receiver { shared, finished: false })
+}
+
+/// Lets go of one half's share of the allocation, and frees it if the other half has left.
+///
+/// # Safety
+/// The caller is the half that `mine` (`TX_LEFT` or `RX_LEFT`) names and touches the allocation no
+/// more; the value is not there, or the receiver's, who has not left.
+unsafe fn leave<T>(shared: NonNull<Shared<T>>, mine: u8) {
+    // SAFETY: the caller has not left, so the allocation is there.
+    let state = unsafe { &shared.as_ref().state };
+    // _ => *_LEFT. Release: what this half did comes before the other frees. Acquire: the reverse.
+    // Pairs with the same operation, and the one-step send, of the other half.
+    if state.fetch_or(mine, AcqRel) & (TX_LEFT | RX_LEFT) != 0 {
+        // SAFETY: both have left, so this is the only reference.
+        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+    }
+}
+
+impl<T> Sender<T> {
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: the allocation lives until both halves have left, and this one has not.
+        unsafe { self.shared.as_ref() }
+    }
+
+    /// Sends the value. Never blocks.
+    ///
+    /// # Errors
+    /// Gives the value back if the receiver is gone or closed.
+    pub fn send(self, value: T) -> Result<(), T> {
+        let cell = self.shared().value.get();
+        // SAFETY: without DONE the value is the sender's.
+        unsafe { (*cell).write(value) };
+        // SAFETY: the value is written, and a sender that has finished is not used again.
+        if unsafe { finish(self.shared, DONE | VALUE) } {
+            mem::forget(self);
+            return Ok(());
+        }
+        // SAFETY: DONE was not set, so the value is still the sender's, and it was written above.
+        Err(unsafe { (*cell).assume_init_read() })
+    }
+
+    /// Whether the receiver is gone or closed, so that a send would fail.
+    pub fn is_closed(&self) -> bool {
+        self.shared().state.load(Relaxed) & RX_CLOSED != 0
+    }
+
+    /// Ready when the receiver is gone or closed, for work that is worth nothing without a receiver.
+    pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Shared { state, tx_waker, .. } = self.shared();
+        // Pairs with the RX_CLOSED of `Receiver::close_state`.
+        let seen = state.load(Acquire);
+        if seen & RX_CLOSED != 0 {
+            return Poll::Ready(());
+        }
+        if seen & TX_WAITING != 0 {
+            // SAFETY: with TX_WAITING set nobody writes the waker.
+            if unsafe { &*tx_waker.get() }.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            // TX_WAITING => _. If the receiver closed before, it may be reading the waker.
+            if state.fetch_and(!TX_WAITING, AcqRel) & RX_CLOSED != 0 {
+                return Poll::Ready(());
+            }
+        }
+        let waker = Some(cx.waker().clone());
+        // SAFETY: TX_WAITING is clear, and only the sender sets it, so nobody reads the waker.
+        let old = unsafe { mem::replace(&mut *tx_waker.get(), waker) };
+        // _ => TX_WAITING. Release: the waker is written. Pairs with `Receiver::close_state`.
+        let seen = state.fetch_or(TX_WAITING, AcqRel);
+        drop(old);
+        if seen & RX_CLOSED != 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits, in async code, until the receiver is gone or closed.
+    pub fn closed(&mut self) -> impl Future<Output = ()> + '_ {
+        std::future::poll_fn(|cx| self.poll_closed(cx))
+    }
+}
+
+/// Steps 2 and 3 of sending, with or without a value. Gives `false`, and changes nothing, if the
+/// receiver is gone or closed.
+///
+/// # Safety
+/// The caller is the sender and has not left. If this gives `true`, it touches the allocation no
+/// more. With `VALUE`, the value is written.
+unsafe fn finish<T>(shared: NonNull<Shared<T>>, done: u8) -> bool {
+    // SAFETY: the sender has not left, so the allocation is there.
+    let Shared { state, rx_waker, .. } = unsafe { shared.as_ref() };
+    let mut seen = state.load(Relaxed);
+    loop {
+        if seen & RX_CLOSED != 0 {
+            return false;
+        }
+        let waits = seen & RX_WAITING != 0;
+        let new = seen | done | if waits { 0 } else { TX_LEFT };
+        // _ => DONE. Release: the value is written, and if this leaves too, all that the sender did
+        // comes before the receiver frees. Acquire: the receiver's waker is written. Pairs with the
+        // load and the read-modify-writes in `Receiver::poll`.
+        match state.compare_exchange_weak(seen, new, AcqRel, Relaxed) {
+            Ok(_) if waits => break,
+            Ok(_) => return true,
+            Err(now) => seen = now,
+        }
+    }
+    // SAFETY: RX_WAITING was set when DONE was, so the receiver does not write the waker; and the
+    // sender has not left.
+    if let Some(waker) = unsafe { &*rx_waker.get() } {
+        waker.wake_by_ref();
+    }
+    // SAFETY: the sender's last access; the value, if any, is the receiver's.
+    unsafe { leave(shared, TX_LEFT) };
+    true
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // SAFETY: a sender that was not consumed by `send` has not left, and this is its end.
+        unsafe {
+            if !finish(self.shared, DONE) {
+                leave(self.shared, TX_LEFT);
+            }
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: the allocation lives until both halves have left, and this one has not.
+        unsafe { self.shared.as_ref() }
+    }
+
+    /// Waits for the value.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`] if the sender is gone without a value, or the value was received before.
+    pub fn recv(mut self) -> Result<T, RecvError> {
+        park::wait(&mut self).unwrap_or(Err(RecvError::Cancelled))
+    }
+
+    /// Takes the value if it is there.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if it is not, [`TryRecvError::Closed`] if it will not be.
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        // Pairs with the DONE of `finish`.
+        let seen = self.shared().state.load(Acquire);
+        if self.finished || seen & (DONE | RX_CLOSED) != 0 {
+            return self.take(seen).ok_or(TryRecvError::Closed);
+        }
+        Err(TryRecvError::Empty)
+    }
+
+    /// Waits for the value, at most for `timeout`.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::TimedOut`], after which the value can still be received, and the errors of
+    /// [`recv`](Self::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        match self.try_recv() {
+            Err(TryRecvError::Empty) => self.wait_until(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
+            Ok(value) => Ok(value),
+        }
+    }
+
+    /// Like [`recv_timeout`](Self::recv_timeout), with a deadline. A value that is there is received
+    /// even if the deadline has passed.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Self::recv_timeout).
+    pub fn recv_deadline(&mut self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.wait_until(Some(deadline))
+    }
+
+    /// Tells the sender that nobody waits for a value any more. One that was sent before can still be
+    /// received.
+    pub fn close(&mut self) {
+        self.close_state();
+    }
+
+    fn wait_until(&mut self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        let interrupt = match park::wait_until(&mut *self, deadline) {
+            Ok(result) => return result.map_err(|_| RecvTimeoutError::Closed),
+            Err(interrupt) => interrupt,
+        };
+        // RX_WAITING => _: whoever sends later need not wake. What was sent just now is received.
+        // Pairs with the DONE of `finish`.
+        let seen = self.shared().state.fetch_and(!RX_WAITING, AcqRel);
+        if seen & DONE != 0 {
+            return self.take(seen).ok_or(RecvTimeoutError::Closed);
+        }
+        Err(match interrupt {
+            Interrupt::TimedOut => RecvTimeoutError::TimedOut,
+            Interrupt::Cancelled => RecvTimeoutError::Cancelled,
+        })
+    }
+
+    /// Takes what the sender left, having seen `DONE`, or that the receiver is closed or finished.
+    fn take(&mut self, seen: u8) -> Option<T> {
+        if mem::replace(&mut self.finished, true) || seen & VALUE == 0 {
+            return None;
+        }
+        // SAFETY: VALUE is set, so it was written, and this is the first to take it. The caller's
+        // Acquire pairs with the Release of `finish`.
+        Some(unsafe { (*self.shared().value.get()).assume_init_read() })
+    }
+
+    /// Sets `RX_CLOSED`, wakes a sender that waits for that, and gives the state of before.
+    fn close_state(&self) -> u8 {
+        let Shared { state, tx_waker, .. } = self.shared();
+        // _ => RX_CLOSED. Acquire: the sender's waker, and its value, are written. Pairs with
+        // `Sender::poll_closed` and with `finish`.
+        let seen = state.fetch_or(RX_CLOSED, AcqRel);
+        if seen & (TX_WAITING | RX_CLOSED | DONE) == TX_WAITING {
+            // SAFETY: TX_WAITING was set when RX_CLOSED was, so the sender does not write the waker.
+            if let Some(waker) = unsafe { &*tx_waker.get() } {
+                waker.wake_by_ref();
+            }
+        }
+        seen
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Result<T, RecvError>;
+
+    /// Never gives [`RecvError::Cancelled`].
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Shared { state, rx_waker, .. } = self.shared();
+        // Pairs with the DONE of `finish`.
+        let mut seen = state.load(Acquire);
+        if !self.finished && seen & (DONE | RX_CLOSED) == 0 {
+            if seen & RX_WAITING != 0 {
+                // SAFETY: with RX_WAITING set nobody writes the waker.
+                if unsafe { &*rx_waker.get() }.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    return Poll::Pending;
+                }
+                // RX_WAITING => _. Pairs with the DONE of `finish`.
+                seen = state.fetch_and(!RX_WAITING, AcqRel);
+            }
+            if seen & DONE == 0 {
+                let waker = Some(cx.waker().clone());
+                // SAFETY: RX_WAITING and DONE were clear together, and only the receiver sets
+                // RX_WAITING, so the sender does not read the waker.
+                let old = unsafe { mem::replace(&mut *rx_waker.get(), waker) };
+                // _ => RX_WAITING. Release: the waker is written. Pairs with the DONE of `finish`.
+                seen = state.fetch_or(RX_WAITING, AcqRel);
+                drop(old);
+                if seen & DONE == 0 {
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(self.take(seen).ok_or(RecvError::Closed))
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        // Pairs with the TX_LEFT of `finish` and `leave`.
+        let seen = self.shared().state.load(Acquire);
+        if seen & TX_LEFT != 0 {
+            // The sender is gone, so its half of the protocol is not needed.
+            let value = self.take(seen);
+            // SAFETY: the sender has left, so this is the only reference.
+            drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
+            drop(value);
+            return;
+        }
+        let seen = self.close_state();
+        let value = self.take(seen);
+        // SAFETY: the receiver's last access, and the value was taken out.
+        unsafe { leave(self.shared, RX_LEFT) };
+        drop(value);
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("is_closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.shared().state.load(Relaxed) {
+            _ if self.finished => "finished",
+            seen if seen & VALUE != 0 => "sent",
+            seen if seen & (DONE | RX_CLOSED) != 0 => "closed",
+            _ => "empty",
+        };
+        f.debug_struct("Receiver").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Counted, Wakes};
+    use super::*;
+    use std::pin::pin;
+    use std::thread;
+
+    #[test]
+    fn a_value_sent_before_it_is_asked_for_is_received() {
+        let (tx, rx) = channel();
+        assert_eq!(tx.send(7), Ok(()));
+        assert_eq!(rx.recv(), Ok(7));
+    }
+
+    #[test]
+    fn a_value_is_received_once() {
+        let (tx, mut rx) = channel();
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+        tx.send("once").unwrap();
+        assert_eq!(rx.try_recv(), Ok("once"));
+        assert_eq!(rx.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(Wakes::new().poll(&mut rx), Poll::Ready(Err(RecvError::Closed)));
+    }
+
+    #[test]
+    fn sending_wakes_the_waker_of_the_last_poll_once() {
+        let (tx, mut rx) = channel();
+        let (first, last) = (Wakes::new(), Wakes::new());
+        assert_eq!(first.poll(&mut rx), Poll::Pending);
+        assert_eq!(last.poll(&mut rx), Poll::Pending);
+        assert_eq!(last.poll(&mut rx), Poll::Pending);
+        tx.send(1).unwrap();
+        assert_eq!((first.count(), last.count()), (0, 1));
+        assert_eq!(last.poll(&mut rx), Poll::Ready(Ok(1)));
+    }
+
+    #[test]
+    fn a_sender_dropped_wakes_the_receiver() {
+        let (tx, mut rx) = channel::<()>();
+        let wakes = Wakes::new();
+        assert_eq!(wakes.poll(&mut rx), Poll::Pending);
+        drop(tx);
+        assert_eq!(wakes.count(), 1);
+        assert_eq!(rx.recv(), Err(RecvError::Closed));
+    }
+
+    #[test]
+    fn a_receiver_gone_gives_the_value_back_and_wakes_who_waits_for_that() {
+        let (mut tx, rx) = channel();
+        let wakes = Wakes::new();
+        assert!(!tx.is_closed());
+        assert_eq!(wakes.poll(&mut pin!(tx.closed())), Poll::Pending);
+        drop(rx);
+        assert_eq!(wakes.count(), 1);
+        assert_eq!(wakes.poll(&mut pin!(tx.closed())), Poll::Ready(()));
+        assert!(tx.is_closed());
+        assert_eq!(tx.send("back"), Err("back"));
+    }
+
+    #[test]
+    fn a_closed_receiver_still_takes_what_was_sent_before() {
+        let (tx, mut rx) = channel();
+        tx.send(3).unwrap();
+        rx.close();
+        assert_eq!(rx.recv(), Ok(3));
+        let (tx, mut rx) = channel();
+        rx.close();
+        assert_eq!(tx.send(3), Err(3));
+        assert_eq!(rx.recv(), Err(RecvError::Closed));
+    }
+
+    #[test]
+    fn every_value_is_dropped_exactly_once() {
+        let counted = Counted::new();
+        let (tx, rx) = channel();
+        tx.send(counted.token()).unwrap();
+        drop(rx);
+        assert_eq!(counted.alive(), 0);
+
+        let (tx, rx) = channel();
+        drop(rx);
+        let back = tx.send(counted.token()).unwrap_err();
+        assert_eq!(counted.alive(), 1);
+        drop(back);
+
+        let (tx, rx) = channel();
+        tx.send(counted.token()).unwrap();
+        let value = rx.recv().unwrap();
+        assert_eq!(counted.alive(), 1);
+        drop(value);
+        assert_eq!(counted.alive(), 0);
+    }
+
+    #[test]
+    fn a_timeout_leaves_the_value_to_a_later_receive() {
+        let (tx, mut rx) = channel();
+        assert_eq!(rx.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::TimedOut));
+        assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::TimedOut));
+        tx.send(9).unwrap();
+        assert_eq!(rx.recv_deadline(Instant::now()), Ok(9));
+        assert_eq!(rx.recv_timeout(Duration::MAX), Err(RecvTimeoutError::Closed));
+    }
+
+    #[test]
+    fn wakers_left_behind_are_dropped() {
+        let wakes = Wakes::new();
+        let (mut tx, mut rx) = channel::<()>();
+        assert_eq!(wakes.poll(&mut rx), Poll::Pending);
+        assert_eq!(wakes.poll(&mut pin!(tx.closed())), Poll::Pending);
+        drop((tx, rx));
+        assert_eq!(wakes.references(), 1);
+    }
+
+    #[test]
+    fn values_cross_threads_whatever_the_timing() {
+        let counted = Counted::new();
+        for round in 0..5_000 {
+            let (tx, mut rx) = channel();
+            let token = counted.token();
+            let sender = thread::spawn(move || match round % 5 {
+                0 => drop(tx),
+                _ => drop(tx.send(token)),
+            });
+            match round % 3 {
+                0 => drop(rx),
+                1 => assert_eq!(rx.recv().is_ok(), round % 5 != 0),
+                _ => {
+                    let received = match Wakes::new().poll(&mut rx) {
+                        Poll::Ready(received) => received,
+                        Poll::Pending => rx.recv(),
+                    };
+                    assert_eq!(received.is_ok(), round % 5 != 0);
+                }
+            }
+            sender.join().unwrap();
+        }
+        assert_eq!(counted.alive(), 0);
+    }
+}

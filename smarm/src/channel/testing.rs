@@ -1,0 +1,71 @@
+//! What the tests of the primitives share: wakers that count, and messages that are counted.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A waker that counts its wakes.
+pub(crate) struct Wakes(Arc<Count>);
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl Wakes {
+    pub(crate) fn new() -> Self {
+        Wakes(Arc::default())
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Arc::clone(&self.0).into()
+    }
+
+    pub(crate) fn poll<F: Future + Unpin>(&self, future: &mut F) -> Poll<F::Output> {
+        Pin::new(future).poll(&mut Context::from_waker(&self.waker()))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.0.load(SeqCst)
+    }
+
+    /// How many references to the waker exist, this one included.
+    pub(crate) fn references(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
+/// Counts the tokens that it gave out and that are alive.
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+/// A message that is counted while it is alive.
+#[derive(Debug)]
+pub(crate) struct Token(Arc<AtomicUsize>);
+
+impl Counted {
+    pub(crate) fn new() -> Self {
+        Counted(Arc::default())
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        self.0.fetch_add(1, SeqCst);
+        Token(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn alive(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let before = self.0.fetch_sub(1, SeqCst);
+        assert!(before > 0, "a token was dropped twice");
+    }
+}
