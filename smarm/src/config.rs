@@ -100,7 +100,13 @@ impl Config {
         }
         let guard = if self.mprotect_guards || !guard::supported() { Guard::Mprotect } else { Guard::Advice };
         let area = area(self.stack_size, guard).map_err(InitError::Stack)?;
-        Ok(Settings { name: self.name.clone(), area, guard, slice: self.slice, last_generation: self.last_generation })
+        Ok(Settings {
+            name: self.name.clone(),
+            area,
+            guard,
+            slice: self.slice,
+            last_generation: self.last_generation,
+        })
     }
 }
 

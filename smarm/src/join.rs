@@ -122,6 +122,12 @@ impl<T> JoinHandle<T> {
         park::wait_uncancelled(Ended(&mut self.result))
     }
 
+    /// As [`join`](Self::join), but a kill of the caller does not end the wait either.
+    #[track_caller]
+    pub(crate) fn join_unbroken(mut self) -> Result<T, JoinError> {
+        park::wait_unbroken(Ended(&mut self.result))
+    }
+
     /// As [`join`](Self::join), for at most this long.
     ///
     /// # Errors

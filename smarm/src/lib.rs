@@ -1,5 +1,5 @@
 //! smarm: a native green-thread actor runtime for x86-64 Linux.
-#![cfg_attr(not(test), deny(clippy::print_stdout))]
+#![deny(clippy::print_stdout)]
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 compile_error!(
@@ -8,9 +8,30 @@ compile_error!(
 
 mod actor;
 pub mod channel;
+pub mod compat;
+mod config;
+mod context;
+mod current;
 pub mod host;
 pub mod io;
+mod join;
 mod mutex;
 pub mod net;
+mod pid;
+pub mod preempt;
+pub mod runtime;
+mod scheduler;
+mod spawn;
 mod stack;
+pub mod supervisor;
 mod timer;
+
+pub use channel::{Receiver, Sender, channel};
+pub use compat::on_native_stack;
+pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};
+pub use current::{self_pid, sleep, sleep_until, try_self_pid, yield_now};
+pub use join::{JoinError, JoinHandle, JoinTimeoutError};
+pub use pid::Pid;
+pub use runtime::{Handle, Runtime, ShutdownError, run};
+pub use spawn::{Builder, SpawnError, spawn, spawn_local};
+pub use stack::StackError;

@@ -355,8 +355,13 @@ fn body_at<F, T>(record: *mut Record) -> *mut Body<F, T> {
 /// # Safety
 /// The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn place<F, T>(slot: &Slot, pid: Pid, name: Option<Box<str>>, watcher: Option<Arc<dyn Watcher>>, body: Body<F, T>)
-where
+unsafe fn place<F, T>(
+    slot: &Slot,
+    pid: Pid,
+    name: Option<Box<str>>,
+    watcher: Option<Arc<dyn Watcher>>,
+    body: Body<F, T>,
+) where
     F: FnOnce() -> T,
 {
     let record = slot.record();
@@ -422,17 +427,18 @@ where
         }
     };
     let name = record.name.as_deref();
-    if let Some(watcher) = &record.watcher {
-        watcher.ended(record.pid, name, &end);
-    } else if let End::Panicked { .. } = end
-        && result.is_closed()
-    {
+    let noticed = record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, name, &end));
+    if !noticed && result.is_closed() {
         log_panic(record.pid, name, &end);
     }
     // The value is dropped here if nobody wants it, and that drop may panic.
     let delivered = catch_unwind(AssertUnwindSafe(|| drop(result.send(outcome))));
     if let Err(payload) = delivered {
-        log_panic(record.pid, name, &End::Panicked { message: message(&*payload), place: record.place.take().as_deref() });
+        log_panic(
+            record.pid,
+            name,
+            &End::Panicked { message: message(&*payload), place: record.place.take().as_deref() },
+        );
         std::mem::forget(payload); // its drop might panic too
     }
 }

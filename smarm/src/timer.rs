@@ -1,2 +1,4 @@
-//! Time: the wheel that holds what is due later.
+//! Time: sleeping, and the wheels that deadlines wait in.
+
+pub(crate) mod clock;
 pub(crate) mod wheel;

@@ -134,7 +134,9 @@ impl Home {
     /// Step 3 of a wake from elsewhere: wakes the host if the worker sleeps.
     pub(crate) fn rouse(&self) {
         // ASLEEP => AWAKE. SeqCst: pairs with `fall_asleep`.
-        if self.sleep.load(SeqCst) == ASLEEP && self.sleep.compare_exchange(ASLEEP, AWAKE, SeqCst, Relaxed).is_ok() {
+        if self.sleep.load(SeqCst) == ASLEEP
+            && self.sleep.compare_exchange(ASLEEP, AWAKE, SeqCst, Relaxed).is_ok()
+        {
             self.wake_host();
         }
     }
@@ -143,7 +145,8 @@ impl Home {
     /// among the searching ones and a [`wake_host`](Self::wake_host).
     #[must_use]
     pub(crate) fn summon(&self) -> bool {
-        self.sleep.load(SeqCst) == ASLEEP && self.sleep.compare_exchange(ASLEEP, SUMMONED, SeqCst, Relaxed).is_ok()
+        self.sleep.load(SeqCst) == ASLEEP
+            && self.sleep.compare_exchange(ASLEEP, SUMMONED, SeqCst, Relaxed).is_ok()
     }
 
     /// Whether the worker sleeps and nobody has woken it.

@@ -80,6 +80,8 @@ pub(crate) struct Local {
     pub(crate) wheel: RefCell<Wheel<Pid>>,
     /// Actors that are parked while they unwind; see `park::is_unwinding`.
     pub(crate) parked_unwinding: Cell<u32>,
+    /// How many sections of smarm's own code, which must not be left, the running actor is in.
+    pub(crate) own_code: Cell<u32>,
     /// The worker has told its host that it has nothing to do.
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
@@ -101,6 +103,7 @@ impl Local {
             streak: Cell::new(0),
             wheel: RefCell::new(Wheel::new(now)),
             parked_unwinding: Cell::new(0),
+            own_code: Cell::new(0),
             idle: Cell::new(false),
             host: RefCell::new(None),
             turn_over: Cell::new(false),
@@ -135,6 +138,16 @@ impl Local {
     #[inline(always)]
     pub(crate) fn place(&self) -> Place {
         self.place.get()
+    }
+
+    /// Whether the monitor finds that the running slice has been too long.
+    #[inline(always)]
+    pub(crate) fn overdue(&self) -> bool {
+        self.home.pulse.overdue.load(Relaxed)
+    }
+
+    pub(crate) fn clear_overdue(&self) {
+        self.home.pulse.overdue.store(false, Relaxed);
     }
 
     /// Says whose code runs from now on.

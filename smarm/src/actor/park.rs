@@ -18,7 +18,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -37,6 +36,17 @@ pub(crate) enum Interrupt {
     TimedOut,
     /// The actor is being killed and already unwinds, so it cannot unwind again.
     Cancelled,
+}
+
+/// What a kill does to a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It unwinds; while the actor unwinds already, the wait gives [`Interrupt::Cancelled`].
+    Breakable,
+    /// It unwinds; while the actor unwinds already, the wait goes on.
+    Uncancelled,
+    /// Nothing.
+    Unbroken,
 }
 
 /// The payload with which a killed actor unwinds.
@@ -109,17 +119,32 @@ impl Running {
     /// Yields if the running slice has been too long, and nobody has forbidden it.
     #[inline(always)]
     pub(crate) fn yield_if_overdue(self) {
-        if self.local.home.pulse.overdue.load(Relaxed) {
+        if self.local.overdue() {
             self.yield_overdue();
         }
     }
 
     #[cold]
     fn yield_overdue(self) {
-        self.local.home.pulse.overdue.store(false, Relaxed);
+        self.local.clear_overdue();
         if self.record().undisturbed.get() == 0 {
             self.leave(Parting::Yield);
         }
+    }
+
+    /// Yields if the running slice has been too long; unwinds if the actor is to be killed.
+    #[inline(always)]
+    pub(crate) fn check(self) {
+        if self.local.overdue() {
+            self.obey();
+            self.yield_overdue();
+            self.obey();
+        }
+    }
+
+    /// Yields, and does not look for a kill: for places that must not unwind.
+    pub(crate) fn yield_without_unwinding(self) {
+        self.yield_overdue();
     }
 
     /// Parks until `poll`, run on the worker's stack, is ready. It must not unwind.
@@ -158,7 +183,7 @@ pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Interrupt> {
 #[track_caller]
 pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
     match Running::current() {
-        Some(actor) => wait_actor(actor, pin!(future), deadline, false),
+        Some(actor) => wait_actor(actor, pin!(future), deadline, Manner::Breakable),
         None => wait_elsewhere(pin!(future), deadline),
     }
 }
@@ -167,11 +192,25 @@ pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Res
 /// waiting.
 #[track_caller]
 pub(crate) fn wait_uncancelled<F: Future>(future: F) -> F::Output {
+    wait_to_the_end(future, Manner::Uncancelled)
+}
+
+/// Like [`wait`], but nothing ends it except the future: what the future waits for borrows from the
+/// caller's frame. Call [`check_may_wait`] before there is something to wait for.
+#[track_caller]
+pub(crate) fn wait_unbroken<F: Future>(future: F) -> F::Output {
+    wait_to_the_end(future, Manner::Unbroken)
+}
+
+#[track_caller]
+fn wait_to_the_end<F: Future>(future: F, manner: Manner) -> F::Output {
     let waited = match Running::current() {
-        Some(actor) => wait_actor(actor, pin!(future), None, true),
+        Some(actor) => wait_actor(actor, pin!(future), None, manner),
         None => wait_elsewhere(pin!(future), None),
     };
-    waited.unwrap_or_else(|interrupt| unreachable!("a wait without deadline that ignores kills ended with {interrupt:?}"))
+    waited.unwrap_or_else(|interrupt| {
+        unreachable!("a wait without deadline that ignores kills ended with {interrupt:?}")
+    })
 }
 
 #[inline(always)]
@@ -179,7 +218,7 @@ fn wait_actor<F: Future>(
     actor: Running,
     mut future: Pin<&mut F>,
     deadline: Option<Instant>,
-    to_the_end: bool,
+    manner: Manner,
 ) -> Result<F::Output, Interrupt> {
     let waker = waker(actor.pid());
     let mut cx = Context::from_waker(&waker);
@@ -194,14 +233,11 @@ fn wait_actor<F: Future>(
         return Err(Interrupt::TimedOut);
     }
     loop {
-        let killed = actor.obey();
-        if killed && !to_the_end {
-            return Err(Interrupt::Cancelled);
-        }
-        if killed {
-            actor.park_regardless();
-        } else {
-            actor.leave(Parting::Park);
+        let killed = if manner == Manner::Unbroken { actor.killed() } else { actor.obey() };
+        match (killed, manner) {
+            (true, Manner::Breakable) => return Err(Interrupt::Cancelled),
+            (true, _) | (_, Manner::Unbroken) => actor.park_regardless(),
+            (false, _) => actor.leave(Parting::Park),
         }
         if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
             return Ok(value);
@@ -225,6 +261,7 @@ impl Timer {
         if deadline <= now {
             return false;
         }
+        let _own_code = own_code();
         self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, self.actor.pid()));
         true
     }
@@ -246,27 +283,45 @@ impl Drop for Timer {
 /// A wait by somebody who is no actor on its own stack.
 #[cold]
 #[track_caller]
-fn wait_elsewhere<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
-    let place = Local::current().map(Local::place);
-    if let None | Some(Place::InHook) = place {
+fn wait_elsewhere<F: Future>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Result<F::Output, Interrupt> {
+    let Some(misuse) = misuse() else {
         return wait_thread(future, deadline);
+    };
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => panic!("{misuse}"),
     }
-    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return Ok(value);
+}
+
+/// Panics where a wait would.
+#[track_caller]
+pub(crate) fn check_may_wait() {
+    if Running::current().is_none()
+        && let Some(misuse) = misuse()
+    {
+        panic!("{misuse}");
     }
-    match place {
-        Some(Place::InPoll) => panic!(
+}
+
+/// Why the caller, who is no actor on its own stack, must not wait; if it must not.
+fn misuse() -> Option<&'static str> {
+    match Local::current()?.place() {
+        Place::InPoll => Some(
             "smarm: a blocking call inside a future that an actor awaits would block all actors of its worker; \
-             use the call's async form (`recv_async().await`, `lock_async().await`, `handle.await`, ...)"
+             use the call's async form (`recv_async().await`, `lock_async().await`, `handle.await`, ...)",
         ),
-        Some(Place::InCall) => panic!(
+        Place::InCall => Some(
             "smarm: a blocking call inside `on_native_stack` cannot park the actor; \
-             wait before or after it, on the actor's own stack"
+             wait before or after it, on the actor's own stack",
         ),
-        _ => panic!(
+        Place::Host | Place::Worker => Some(
             "smarm: a blocking call on the thread of a worker, outside any actor, would stop that worker; \
-             use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor"
+             use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor",
         ),
+        Place::Actor | Place::InHook => None,
     }
 }
 
@@ -282,7 +337,10 @@ impl Wake for ThreadWaker {
     }
 }
 
-fn wait_thread<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
+fn wait_thread<F: Future>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Result<F::Output, Interrupt> {
     thread_local!(static WAKER: Cell<Option<Waker>> = const { Cell::new(None) });
     let waker = WAKER.with(Cell::take).unwrap_or_else(|| Arc::new(ThreadWaker(thread::current())).into());
     let mut cx = Context::from_waker(&waker);
@@ -305,7 +363,10 @@ fn wait_thread<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) ->
 /// Waits for a future of somebody else's, polling it on the worker's stack, each time before the
 /// actor is resumed. It is dropped there too. A panic in it continues in the caller.
 #[track_caller]
-pub(crate) fn await_natively<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
+pub(crate) fn await_natively<F: Future>(
+    future: F,
+    deadline: Option<Instant>,
+) -> Result<F::Output, Interrupt> {
     let Some(actor) = Running::current() else {
         return wait_elsewhere(pin!(future), deadline);
     };
@@ -332,7 +393,9 @@ pub(crate) fn await_natively<F: Future>(future: F, deadline: Option<Instant>) ->
         outcome = match polled {
             Ok(Poll::Ready(value)) => Some(Ok(Ok(value))),
             Ok(Poll::Pending) => match deadline {
-                Some(deadline) if timer.key.is_none() && !timer.arm(deadline) => Some(Ok(Err(Interrupt::TimedOut))),
+                Some(deadline) if timer.key.is_none() && !timer.arm(deadline) => {
+                    Some(Ok(Err(Interrupt::TimedOut)))
+                }
                 _ if timer.has_fired() => Some(Ok(Err(Interrupt::TimedOut))),
                 _ => None,
             },
@@ -411,6 +474,35 @@ pub(crate) fn yield_if_overdue() {
     if let Some(actor) = Running::current() {
         actor.yield_if_overdue();
     }
+}
+
+/// Keeps allocations from making the actor yield, until it is dropped: for smarm's own code that
+/// holds a lock or a borrow.
+#[must_use]
+pub(crate) struct OwnCode(Option<&'static Local>);
+
+/// Begins a section of smarm's own code that must not be left.
+#[inline(always)]
+pub(crate) fn own_code() -> OwnCode {
+    let local = Local::current();
+    if let Some(local) = local {
+        local.own_code.set(local.own_code.get() + 1);
+    }
+    OwnCode(local)
+}
+
+impl Drop for OwnCode {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(local) = self.0 {
+            local.own_code.set(local.own_code.get() - 1);
+        }
+    }
+}
+
+/// Whether the thread is in a section that [`own_code`] began.
+pub(crate) fn in_own_code() -> bool {
+    Local::current().is_some_and(|local| local.own_code.get() > 0)
 }
 
 /// Whether the caller unwinds. Unlike `thread::panicking` it is not misled by a neighbour on the

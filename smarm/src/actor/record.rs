@@ -35,8 +35,9 @@ pub(crate) enum End<'a> {
 
 /// Somebody who is told how an actor ended.
 pub(crate) trait Watcher: Send + Sync {
-    /// Called on the ending actor's own stack, after its closure is gone.
-    fn ended(&self, pid: Pid, name: Option<&str>, end: &End<'_>);
+    /// Called on the ending actor's own stack, after its closure is gone. Says whether anybody
+    /// takes notice.
+    fn ended(&self, pid: Pid, name: Option<&str>, end: &End<'_>) -> bool;
 }
 
 /// The visible part of a name, which other threads may read at any time.
@@ -76,7 +77,12 @@ impl Record {
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }
 
-    pub(crate) fn new(pid: Pid, run: unsafe fn(*mut Self, bool), name: Option<Box<str>>, watcher: Option<Arc<dyn Watcher>>) -> Self {
+    pub(crate) fn new(
+        pid: Pid,
+        run: unsafe fn(*mut Self, bool),
+        name: Option<Box<str>>,
+        watcher: Option<Arc<dyn Watcher>>,
+    ) -> Self {
         Self {
             pid,
             visible: visible(name.as_deref().unwrap_or("")),

@@ -51,7 +51,10 @@ impl Ring {
     /// If there is no room, which means that an actor stands in the ring twice.
     #[inline(always)]
     pub(crate) fn push(&mut self, actor: &'static Slot) {
-        assert!(self.len() < self.places.len(), "smarm bug: the run queue holds more than the started actors");
+        assert!(
+            self.len() < self.places.len(),
+            "smarm bug: the run queue holds more than the started actors"
+        );
         let place = self.tail & self.mask();
         self.places[place] = Some(actor);
         self.tail = self.tail.wrapping_add(1);

@@ -10,7 +10,10 @@
 //! generation 0.
 
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::{Acquire, Relaxed, Release}};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
@@ -19,7 +22,11 @@ use super::record::Record;
 use super::state::State;
 use crate::context::Context;
 use crate::pid::Pid;
-use crate::stack::{StackError, area::{AREAS, Area}, reserve::Reservation};
+use crate::stack::{
+    StackError,
+    area::{AREAS, Area},
+    reserve::Reservation,
+};
 
 /// A poll to be run on the worker's stack before its actor is resumed.
 pub(crate) type Resumption = dyn FnMut() -> Poll<()>;

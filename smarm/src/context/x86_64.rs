@@ -41,9 +41,18 @@ impl Context {
     /// A flow that calls `function(argument)` on the stack that ends below `top`.
     ///
     /// `top` must be 16-aligned, and the function must never return nor unwind.
-    pub(crate) fn entry(top: *mut u8, function: unsafe extern "C" fn(*mut c_void) -> !, argument: *mut c_void) -> Self {
+    pub(crate) fn entry(
+        top: *mut u8,
+        function: unsafe extern "C" fn(*mut c_void) -> !,
+        argument: *mut c_void,
+    ) -> Self {
         debug_assert_eq!(top.addr() % 16, 0);
-        Self { rsp: top.addr(), rip: trampoline as *const () as usize, rbp: function as usize, rbx: argument.addr() }
+        Self {
+            rsp: top.addr(),
+            rip: trampoline as *const () as usize,
+            rbp: function as usize,
+            rbx: argument.addr(),
+        }
     }
 
     /// The top of the suspended stack.

@@ -16,7 +16,9 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{
-    AtomicU8, AtomicUsize, Ordering::{Acquire, Relaxed, SeqCst}, fence,
+    AtomicU8, AtomicUsize,
+    Ordering::{Acquire, Relaxed, SeqCst},
+    fence,
 };
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};

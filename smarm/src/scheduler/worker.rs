@@ -25,6 +25,7 @@ use crossbeam_deque::Worker as Deque;
 
 use super::shared::Shared;
 use crate::actor::local::{self, Local, Place};
+use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::{FREE, Freed, NEW};
 use crate::host::{self, Reactor};
@@ -526,6 +527,7 @@ impl Core {
     /// Takes a stack and a slot for an actor that this thread spawns.
     #[inline(always)]
     pub(crate) fn acquire(&self, area: Area) -> Result<&'static Slot, StackError> {
+        let _own_code = own_code();
         let index = self.pool.borrow_mut().acquire(area)?;
         slot::prepare(index)
     }
@@ -541,7 +543,9 @@ impl Core {
     #[inline(always)]
     pub(crate) fn offer(&self, actor: &Slot) {
         self.count_spawn();
+        let own_code = own_code();
         self.deque.push(actor.index());
+        drop(own_code);
         if self.shared.homes.len() > 1 {
             self.shared.summon_for_new();
         }
@@ -551,8 +555,10 @@ impl Core {
     /// Starts a new actor here, behind those that can run already.
     pub(crate) fn keep(&self, actor: &'static Slot) {
         self.count_spawn();
+        let own_code = own_code();
         self.start(actor);
         self.local.queue(actor);
+        drop(own_code);
         self.stir();
     }
 
