@@ -32,6 +32,15 @@ pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Res
     wait_thread(future, deadline)
 }
 
+/// Like [`wait`], but goes on to wait where that gives [`Interrupt::Cancelled`]: for waits in
+/// destructors whose signature has no room for an error.
+pub(crate) fn wait_uncancelled<F: Future>(future: F) -> F::Output {
+    match wait_thread(future, None) {
+        Ok(value) => value,
+        Err(interrupt) => unreachable!("{interrupt:?} on an OS thread, without a deadline"),
+    }
+}
+
 /// Wakes an OS thread that waits with `thread::park`.
 struct ThreadWaker(Thread);
 
