@@ -8,8 +8,21 @@
 //!
 //! smarm knows no tokio: a host is anything that polls a future and offers a [`Reactor`].
 
+pub(crate) mod epoll;
+mod notifier;
+mod readiness;
+mod registry;
+pub(crate) mod sys;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -34,27 +47,68 @@ pub enum Attempt {
     WouldBlock,
 }
 
+/// Names one wait among those of a [`Source`]: two waits that are pending at the same time on one
+/// source never have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WaitId(pub(crate) u64);
+
+/// The error of a [`Source`] whose reactor has ended. Whoever gets it registers the descriptor
+/// anew, with the reactor of its own worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReactorGone;
+
+impl ReactorGone {
+    /// Whether `error` was made from a `ReactorGone`.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<ReactorGone>())
+    }
+}
+
+impl fmt::Display for ReactorGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reactor of this file descriptor has ended")
+    }
+}
+
+impl Error for ReactorGone {}
+
+impl From<ReactorGone> for io::Error {
+    fn from(gone: ReactorGone) -> io::Error {
+        io::Error::new(io::ErrorKind::NotConnected, gone)
+    }
+}
+
 /// A registered file descriptor. Dropping the last reference removes the registration.
 ///
 /// It may be used from any thread, and by several waiters in each direction at once: readiness
 /// wakes all who wait for it.
 pub trait Source: Send + Sync {
     /// Calls `attempt` when the descriptor is (or may be) ready and until it does not block;
-    /// registers `cx`'s waker when the descriptor is not ready.
+    /// when the descriptor is not ready, keeps `cx`'s waker under `id`, in place of an earlier
+    /// one of that wait.
     ///
     /// Readiness that arrives between an attempt that would block and the clearing of the old
-    /// readiness is never lost.
+    /// readiness is never lost. An attempt that was interrupted by a signal is repeated.
+    ///
+    /// # Errors
+    /// What `attempt` gives, or [`ReactorGone`].
     fn poll_io(
         &self,
         direction: Direction,
+        id: WaitId,
         cx: &mut Context<'_>,
         attempt: &mut dyn FnMut() -> io::Result<Attempt>,
     ) -> Poll<io::Result<usize>>;
+
+    /// Ends the wait `id`: its waker is dropped. The other waits go on, also those with an equal
+    /// waker.
+    fn forget(&self, direction: Direction, id: WaitId);
 }
 
 /// Where a worker's file descriptors are registered. Called on the worker's thread only.
 pub trait Reactor {
-    /// Registers a descriptor, edge-triggered, for both directions.
+    /// Registers a descriptor, edge-triggered, for both directions. It must stay open for as long
+    /// as the source lives, and counts as ready until an attempt would block.
     ///
     /// # Errors
     /// What the system says: a descriptor that is closed (`EBADF`) or that cannot be polled, such
@@ -66,4 +120,44 @@ pub trait Reactor {
     fn budget_spent(&self) -> bool {
         false
     }
+}
+
+thread_local! {
+    /// The reactor of the worker whose turn it is on this thread.
+    static REACTOR: Cell<Option<NonNull<dyn Reactor>>> = const { Cell::new(None) };
+}
+
+/// While it lives, its reactor is this thread's.
+#[must_use]
+pub(crate) struct Entered<'a> {
+    previous: Option<NonNull<dyn Reactor>>,
+    /// The reactor outlives the guard; a raw pointer, because the guard must stay on its thread.
+    reactor: PhantomData<(&'a (), *const ())>,
+}
+
+/// Makes `reactor` this thread's until the guard is dropped. A worker enters its own for each turn.
+///
+/// # Safety
+/// The guard is dropped, not leaked, and guards of one thread are dropped last in, first out:
+/// after `reactor` has ended nothing may find it.
+pub(crate) unsafe fn enter<'a>(reactor: &'a (dyn Reactor + 'a)) -> Entered<'a> {
+    let reactor: NonNull<dyn Reactor + 'a> = NonNull::from(reactor);
+    // SAFETY: only the lifetime of the trait object changes; the caller drops the guard, which
+    // takes the pointer out of the slot, before that lifetime ends.
+    let reactor = unsafe { std::mem::transmute::<NonNull<dyn Reactor + 'a>, NonNull<dyn Reactor>>(reactor) };
+    Entered { previous: REACTOR.replace(Some(reactor)), reactor: PhantomData }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        REACTOR.set(self.previous);
+    }
+}
+
+/// Calls `f` with the reactor of the worker whose turn it is on this thread; with `None` on any
+/// other thread. `f` must not wait.
+pub(crate) fn with_reactor<R>(f: impl FnOnce(Option<&dyn Reactor>) -> R) -> R {
+    // SAFETY: a pointer in the slot is valid: the guard of `enter`, which borrows the reactor,
+    // takes it out again, and cannot be dropped before `f` returns, on this same thread.
+    f(REACTOR.get().map(|reactor| unsafe { reactor.as_ref() }))
 }
