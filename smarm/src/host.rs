@@ -9,6 +9,7 @@
 //! smarm knows no tokio: a host is anything that polls a future and offers a [`Reactor`].
 
 pub(crate) mod epoll;
+pub(crate) mod native;
 mod notifier;
 mod readiness;
 mod registry;
@@ -25,6 +26,8 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+pub use crate::scheduler::worker::{Turn, Worker};
 
 /// Which way data flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,6 +12,8 @@ use std::fmt;
 
 /// Bits of a pid that name the slot.
 pub(crate) const INDEX_BITS: u32 = 28;
+/// The upper bits of an index: the area of its stack.
+const AREA_BITS: u32 = 5;
 /// Bits of a pid that name the life in the slot.
 pub(crate) const GENERATION_BITS: u32 = 64 - INDEX_BITS;
 /// The last generation of a slot; after it the slot is retired.
@@ -19,7 +21,7 @@ pub(crate) const LAST_GENERATION: u64 = (1 << GENERATION_BITS) - 1;
 
 /// The identity of an actor, unique in its process for ever.
 ///
-/// It is printed as `index.generation`.
+/// It is printed as `slot.generation`, such as `36.2`.
 ///
 /// ```
 /// let pid = smarm::run(smarm::self_pid);
@@ -42,20 +44,25 @@ impl Pid {
         self.0
     }
 
-    /// The number of the slot; a later actor may have the same one.
-    pub const fn index(self) -> u32 {
+    /// Names the slot; a later actor may have the same one.
+    #[inline(always)]
+    pub(crate) const fn index(self) -> u32 {
         (self.0 & ((1 << INDEX_BITS) - 1)) as u32
     }
 
     /// Which life in the slot this is, counted from 0.
-    pub const fn generation(self) -> u64 {
+    #[inline(always)]
+    pub(crate) const fn generation(self) -> u64 {
         self.0 >> INDEX_BITS
     }
 }
 
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.index(), self.generation())
+        // The upper bits of an index name its area; turned round, the numbers are short.
+        let slot =
+            (self.index() << AREA_BITS | self.index() >> (INDEX_BITS - AREA_BITS)) & ((1 << INDEX_BITS) - 1);
+        write!(f, "{slot}.{}", self.generation())
     }
 }
 
@@ -80,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_prints_as_index_dot_generation() {
-        assert_eq!(Pid::new(3, 1).to_string(), "3.1");
-        assert_eq!(format!("{:?}", Pid::new(3, 1)), "Pid(3.1)");
+    fn a_pid_prints_as_slot_dot_generation_in_short_numbers() {
+        assert_eq!(Pid::new(4 << 23 | 1, 2).to_string(), "36.2");
+        assert_eq!(format!("{:?}", Pid::new(3, 1)), "Pid(96.1)");
     }
 }

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::actor::local::{Local, Parting};
-use crate::actor::park::{Kill, message};
+use crate::actor::park::{self, Kill, message};
 use crate::actor::record::{self, End, Record, Watcher};
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
@@ -253,6 +253,7 @@ impl Builder {
             if let Some(actor) = actor {
                 core.offer(actor);
             }
+            park::yield_if_overdue();
             return Ok(handle);
         }
         // SAFETY: passed on.

@@ -325,15 +325,6 @@ fn misuse() -> Option<&'static str> {
     }
 }
 
-/// Like [`wait`], but goes on to wait where that gives [`Interrupt::Cancelled`]: for waits in
-/// destructors whose signature has no room for an error.
-pub(crate) fn wait_uncancelled<F: Future>(future: F) -> F::Output {
-    match wait_thread(future, None) {
-        Ok(value) => value,
-        Err(interrupt) => unreachable!("{interrupt:?} on an OS thread, without a deadline"),
-    }
-}
-
 /// Wakes an OS thread that waits with `thread::park`.
 struct ThreadWaker(Thread);
 

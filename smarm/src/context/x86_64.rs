@@ -65,12 +65,14 @@ impl Context {
 #[unsafe(naked)]
 unsafe extern "C" fn trampoline() {
     naked_asm!(
+        ".cfi_startproc",
         ".cfi_undefined rip", // the outermost frame: nobody called it
         "mov rdi, rbx",
         "mov rax, rbp",
         "xor ebp, ebp", // ends the chain of frame pointers too
         "call rax",
         "ud2",
+        ".cfi_endproc",
     )
 }
 

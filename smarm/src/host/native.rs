@@ -20,7 +20,7 @@ pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::Join
         match Epoll::new() {
             Ok(epoll) => {
                 let epoll = Rc::new(epoll);
-                worker.bind(Box::new(epoll.clone()));
+                worker.bind(epoll.clone());
                 worker.spin_before_sleep(thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1));
                 // Whoever asked waits for the answer.
                 let _ = ready.send(Ok(()));
@@ -43,7 +43,9 @@ fn drive(mut worker: Worker, epoll: &Epoll) {
             // Without descriptors, a look at epoll between two turns could bring nothing.
             Turn::Busy if epoll.registered() == 0 => continue,
             Turn::Busy => Some(Duration::ZERO),
-            Turn::Idle => worker.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now())),
+            Turn::Idle => {
+                worker.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            }
             Turn::Done => return,
         };
         if let Err(error) = epoll.wait(timeout) {

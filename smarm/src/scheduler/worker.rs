@@ -15,6 +15,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::{Context, Poll, Waker};
@@ -71,7 +72,7 @@ pub enum Turn {
 pub struct Worker {
     core: Option<Box<Core>>,
     thread: Option<ThreadId>,
-    reactor: Option<Box<dyn Reactor>>,
+    reactor: Option<Rc<dyn Reactor>>,
     /// While the thread runs actors, it has an alternate signal stack.
     signal_stack: Option<overflow::AltStack>,
 }
@@ -140,7 +141,7 @@ impl Worker {
     /// # Panics
     /// If it is bound to another thread already.
     #[track_caller]
-    pub fn bind(&mut self, reactor: Box<dyn Reactor>) {
+    pub fn bind(&mut self, reactor: Rc<dyn Reactor>) {
         self.check_thread();
         self.reactor = Some(reactor);
     }
