@@ -250,6 +250,9 @@ pub(crate) fn moved(result: io::Result<usize>) -> io::Result<Attempt> {
 /// Like [`moved`], for a byte stream of which `wanted` bytes were asked: fewer mean that the
 /// kernel has no more, or no more room.
 pub(crate) fn moved_of(wanted: usize, result: io::Result<usize>) -> io::Result<Attempt> {
+    /// Where the kernel cuts off, whatever is there (its `MAX_RW_COUNT`).
+    const LONGEST: usize = 0x7fff_f000;
+    let wanted = wanted.min(LONGEST);
     Ok(match moved(result)? {
         // Zero is the end of a stream, which lasts.
         Attempt::Done(count) if (1..wanted).contains(&count) => Attempt::Short(count),
