@@ -94,6 +94,31 @@ fn the_pool_grows_to_its_limit_and_queues_in_order_beyond_it() {
 }
 
 #[test]
+fn idle_threads_keep_no_call_waiting() {
+    const CALLS: usize = 8;
+    let epoll = Epoll::new().unwrap();
+    for _ in 0..20 {
+        let pool = pool(CALLS, LONG);
+        run(&epoll, Call::New(pool, || ()));
+        // None returns before all have started, so each needs a thread of its own.
+        let barrier = Arc::new(std::sync::Barrier::new(CALLS));
+        let mut calls: Vec<_> = (0..CALLS)
+            .map(|_| {
+                let barrier = Arc::clone(&barrier);
+                Call::New(pool, move || drop(barrier.wait()))
+            })
+            .collect();
+        for call in &mut calls {
+            assert!(poll_once(call).is_pending());
+        }
+        for call in calls {
+            run(&epoll, call);
+        }
+        pool.lock().limit = 1;
+    }
+}
+
+#[test]
 fn idle_threads_end() {
     let epoll = Epoll::new().unwrap();
     let pool = pool(4, Duration::from_millis(1));

@@ -13,11 +13,6 @@ fn pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().unwrap().0)
 }
 
-/// An address at which nobody listens.
-fn deserted() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// Bytes of which each place tells where it was.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
@@ -154,8 +149,26 @@ fn peek_takes_nothing() {
 }
 
 #[test]
+fn after_a_peek_a_read_is_still_ready() {
+    let epoll = Epoll::new().unwrap();
+    let (client, server) = pair();
+    // SAFETY: the guard ends with this function, before the reactor.
+    let _entered = unsafe { crate::host::enter(&epoll) };
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut buf = [0; 8];
+    assert!(server.poll_read(&mut cx, &mut buf).is_pending());
+    (&client).write_all(b"abc").unwrap();
+    epoll.wait(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(server.peek(&mut buf).unwrap(), 3);
+    assert!(matches!(server.poll_read(&mut cx, &mut buf), Poll::Ready(Ok(3))));
+    assert!(server.poll_read(&mut cx, &mut buf).is_pending());
+}
+
+#[test]
 fn a_refused_connection_is_an_error_and_the_next_address_is_tried() {
-    let nobody = deserted();
+    // A port that is in use, but at which nobody listens.
+    let (client, _server) = pair();
+    let nobody = client.local_addr().unwrap();
     assert_eq!(TcpStream::connect(nobody).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
