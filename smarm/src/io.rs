@@ -3,7 +3,7 @@
 //! | function | waits until |
 //! |---|---|
 //! | [`wait_readable`], [`wait_writable`] | a descriptor is ready |
-//! | [`read`], [`write`] | some bytes have moved |
+//! | [`read`], [`write()`] | some bytes have moved |
 //! | [`block_on_io`] | a closure has returned that blocks its thread |
 //!
 //! An actor that waits here parks, and its worker goes on with others. On a thread that is no
@@ -162,10 +162,10 @@ pub fn write(fd: impl AsFd, buf: &[u8]) -> io::Result<usize> {
     write_until(fd.as_fd(), buf, None)
 }
 
-/// [`write`], until `deadline` at the latest.
+/// [`write()`], until `deadline` at the latest.
 ///
 /// # Errors
-/// As for [`write`], and [`io::ErrorKind::TimedOut`].
+/// As for [`write()`], and [`io::ErrorKind::TimedOut`].
 pub fn write_deadline(fd: impl AsFd, buf: &[u8], deadline: Instant) -> io::Result<usize> {
     write_until(fd.as_fd(), buf, Some(deadline))
 }

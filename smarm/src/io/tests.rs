@@ -23,15 +23,15 @@ async fn both<A: Future, B: Future>(first: A, second: B) -> (A::Output, B::Outpu
     let (mut a, mut b) = (None, None);
     std::future::poll_fn(move |cx| {
         use std::task::Poll;
-        if a.is_none() {
-            if let Poll::Ready(value) = first.as_mut().poll(cx) {
-                a = Some(value);
-            }
+        if a.is_none()
+            && let Poll::Ready(value) = first.as_mut().poll(cx)
+        {
+            a = Some(value);
         }
-        if b.is_none() {
-            if let Poll::Ready(value) = second.as_mut().poll(cx) {
-                b = Some(value);
-            }
+        if b.is_none()
+            && let Poll::Ready(value) = second.as_mut().poll(cx)
+        {
+            b = Some(value);
         }
         match (a.take(), b.take()) {
             (Some(a), Some(b)) => Poll::Ready((a, b)),

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(("127.0.0.1", 80).to_socket_addrs().unwrap(), [addr]);
         assert_eq!(("127.0.0.1".to_string(), 80).to_socket_addrs().unwrap(), [addr]);
         assert_eq!((Ipv4Addr::LOCALHOST, 80).to_socket_addrs().unwrap(), [addr]);
-        assert_eq!((&both[..]).to_socket_addrs().unwrap(), both);
+        assert_eq!(both[..].to_socket_addrs().unwrap(), both);
     }
 
     #[test]
