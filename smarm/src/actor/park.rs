@@ -400,7 +400,8 @@ pub(crate) fn await_natively<F: Future>(
     let waker = waker(actor.pid());
     let mut timer = Timer { actor, key: None };
     let mut outcome: Option<thread::Result<Result<F::Output, Interrupt>>> = None;
-    let to_the_end = actor.obey();
+    // While the actor unwinds, a kill that comes later does not end the wait either.
+    let to_the_end = actor.obey() || is_unwinding();
     let mut poll = || {
         if actor.killed() && !to_the_end {
             return Poll::Ready(()); // to unwind, or to be cancelled, on its own stack
