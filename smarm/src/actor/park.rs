@@ -248,7 +248,12 @@ fn wait_actor<F: Future>(
 ) -> Result<F::Output, Interrupt> {
     let waker = waker(actor.pid());
     let mut cx = Context::from_waker(&waker);
-    if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+    // smarm's own futures allocate under their locks.
+    let mut poll = || {
+        let _own_code = own_code();
+        future.as_mut().poll(&mut cx)
+    };
+    if let Poll::Ready(value) = poll() {
         actor.yield_if_overdue();
         return Ok(value);
     }
@@ -265,7 +270,7 @@ fn wait_actor<F: Future>(
             (true, _) | (_, Manner::Unbroken) => actor.park_regardless(),
             (false, _) => actor.leave(Parting::Park),
         }
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(value) = poll() {
             return Ok(value);
         }
         if timer.has_fired() {

@@ -105,7 +105,7 @@ fn nothing_is_lost_or_doubled_when_the_receiver_leaves_in_the_middle() {
                 }
                 if round % 2 == 0 {
                     rx.close();
-                    drop(rx.iter().count());
+                    let _ = rx.iter().count();
                 }
                 drop(rx);
                 drop(tx);
