@@ -8,9 +8,15 @@
 //!   acts on the parting  ◄────── switch ──
 //! ```
 //!
-//! What an actor wants done when it leaves its stack (its *parting*) is done by the worker after the
-//! switch. So a waker never sees an actor half-saved, and a future is polled on the worker's deep
-//! stack.
+//! What an actor wants done when it leaves its stack (its *parting*) is done after the switch. So a
+//! waker never sees an actor half-saved, and a future is polled on the worker's deep stack.
+//!
+//! # Hand-over
+//! An actor that yields or parks while another one is queued switches straight to that one, which
+//! is one switch instead of two. The one that comes then does what the one that left wants done
+//! ([`Local::settle`]), before anything else: it stands on its own stack, so the rule holds. The
+//! worker comes back when a batch is over, when new actors have their turn, when the next actor
+//! waits in a poll, and when nothing is queued.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::atomic::Ordering::Relaxed;
@@ -63,6 +69,8 @@ pub(crate) enum Place {
     InHook,
 }
 
+/// One in so many actors is a new one, if there is one, however many started ones can run.
+pub(crate) const NEW_EVERY: u32 = 8;
 /// How many times in a row the fast slot goes before the queue.
 const STREAK: u32 = 16;
 
@@ -75,6 +83,12 @@ pub(crate) struct Local {
     /// The actor that runs or ran last.
     running: Cell<Option<&'static Slot>>,
     parting: Cell<Parting>,
+    /// The actor that handed over to the running one, while its parting is still to be done.
+    leaver: Cell<Option<&'static Slot>>,
+    /// Counts actors run.
+    pub(crate) tick: Cell<u32>,
+    /// At this tick the worker comes back.
+    pub(crate) batch_end: Cell<u32>,
     /// What the worker is to poll or call, for the partings that say so.
     errand: Cell<*mut *mut Errand>,
     ring: UnsafeCell<Ring>,
@@ -102,6 +116,9 @@ impl Local {
             place: Cell::new(Place::Host),
             running: Cell::new(None),
             parting: Cell::new(Parting::Park),
+            leaver: Cell::new(None),
+            tick: Cell::new(0),
+            batch_end: Cell::new(0),
             errand: Cell::new(std::ptr::null_mut()),
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
@@ -263,7 +280,33 @@ impl Local {
         })
     }
 
-    /// Runs an actor until it parts. Gives back the actor if it has ended.
+    /// The actor to hand over to, if the worker need not come in between.
+    #[inline(always)]
+    fn heir(&self) -> Option<&'static Slot> {
+        let tick = self.tick.get();
+        if tick == self.batch_end.get() || tick % NEW_EVERY == 0 || self.overdue() {
+            return None;
+        }
+        let heir = self.next()?;
+        if heir.errand.get().is_null() {
+            self.count(tick, heir);
+            return Some(heir);
+        }
+        self.next.set(Some(heir)); // for the worker, which polls first
+        None
+    }
+
+    /// Counts an actor that is about to run.
+    #[inline(always)]
+    pub(crate) fn count(&self, tick: u32, actor: &Slot) {
+        let tick = tick.wrapping_add(1);
+        self.tick.set(tick);
+        self.home.pulse.switches.store(u64::from(tick), Relaxed);
+        self.home.pulse.running.store(actor.index() + 1, Relaxed);
+    }
+
+    /// Runs actors, beginning with this one, until the worker has to come back. Gives the last one
+    /// if it has ended.
     ///
     /// # Safety
     /// The caller is this worker on its own stack, and owns the actor's stack.
@@ -282,20 +325,18 @@ impl Local {
 
     /// As [`resume`](Self::resume), with nothing to poll first.
     #[inline(always)]
-    unsafe fn run(&self, actor: &'static Slot) -> Option<&'static Slot> {
+    unsafe fn run(&self, mut actor: &'static Slot) -> Option<&'static Slot> {
         loop {
             self.place.set(Place::Actor);
             // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
             // caller owns its stack, and its flow was suspended on this thread or has not started.
             unsafe { context::switch(self.worker.get(), actor.context.get()) };
-            // Compared one after the other: a jump table would wait for a load.
+            // Whoever leaves for the worker, it is the running one.
+            let Some(running) = self.running.get() else { unreachable!("no actor came back") };
+            actor = running;
             let parting = self.parting.get();
-            if parting == Parting::Yield {
-                self.queue(actor);
-                return None;
-            }
-            if parting == Parting::Park {
-                self.commit(actor);
+            if matches!(parting, Parting::Yield | Parting::Park) {
+                self.part(actor, parting);
                 return None;
             }
             if parting == Parting::End {
@@ -314,6 +355,25 @@ impl Local {
             if !unsafe { self.poll(actor) } {
                 return None;
             }
+        }
+    }
+
+    /// Does what an actor wants done that has yielded or parked, and is off its stack.
+    #[inline(always)]
+    fn part(&self, actor: &'static Slot, parting: Parting) {
+        if parting == Parting::Yield {
+            self.queue(actor);
+        } else {
+            self.commit(actor);
+        }
+    }
+
+    /// Does what the actor wanted done that has handed over to the caller. Each actor calls this
+    /// first when it comes back to its stack, and when it begins.
+    #[inline(always)]
+    pub(crate) fn settle(&self) {
+        if let Some(leaver) = self.leaver.take() {
+            self.part(leaver, self.parting.get());
         }
     }
 
@@ -346,17 +406,43 @@ impl Local {
         false
     }
 
-    /// Leaves the running actor's stack for the worker's; returns when the actor is resumed.
+    /// Leaves the running actor's stack, yielding or parking, for the next actor's or the worker's;
+    /// returns when the actor is resumed.
+    ///
+    /// # Safety
+    /// `actor` is the running actor, on its own stack.
+    #[inline(never)]
+    pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
+        debug_assert!(matches!(parting, Parting::Yield | Parting::Park) && self.own_code.get() == 0);
+        self.parting.set(parting);
+        let to = match self.heir() {
+            Some(heir) => {
+                self.leaver.set(Some(actor));
+                self.running.set(Some(heir));
+                heir.context.get()
+            }
+            None => self.worker.get(),
+        };
+        // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
+        // and an heir comes from the queue, so this thread owns its stack.
+        unsafe { context::switch(actor.context.get(), to) };
+        self.settle();
+    }
+
+    /// Leaves the running actor's stack for the worker to do something; returns when the actor is
+    /// resumed, which after [`Parting::End`] it is not.
     ///
     /// # Safety
     /// `actor` is the running actor, on its own stack. For `Poll` and `Call`, `errand` is valid until
     /// this returns, and does not unwind when called.
     #[inline(never)]
-    pub(crate) unsafe fn leave(&self, actor: &Slot, parting: Parting, errand: *mut *mut Errand) {
+    pub(crate) unsafe fn leave_for(&self, actor: &Slot, parting: Parting, errand: *mut *mut Errand) {
+        debug_assert_eq!(self.own_code.get(), 0);
         self.parting.set(parting);
         self.errand.set(errand);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
         unsafe { context::switch(actor.context.get(), self.worker.get()) };
+        self.settle();
     }
 }
 

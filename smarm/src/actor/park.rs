@@ -17,7 +17,6 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -85,39 +84,47 @@ impl Running {
         self.slot.state.load().killed()
     }
 
+    /// Yields or parks.
     #[inline(always)]
     fn leave(self, parting: Parting) {
-        self.leave_to(parting, ptr::null_mut());
+        if thread::panicking() {
+            return self.while_panicking(|| self.leave_now(parting));
+        }
+        self.leave_now(parting);
     }
 
-    /// Leaves for the worker to poll or call something on its stack.
+    #[inline(always)]
+    fn leave_now(self, parting: Parting) {
+        // SAFETY: this is the running actor on its own stack.
+        unsafe { self.local.leave(self.slot, parting) };
+    }
+
+    /// Leaves for the worker to poll or call something on its stack. It must not unwind.
     #[inline(always)]
     fn leave_for(self, parting: Parting, errand: &mut (dyn FnMut() -> Poll<()> + '_)) {
         let errand: *mut (dyn FnMut() -> Poll<()> + '_) = errand;
-        // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
+        // SAFETY: extends the lifetime; the worker calls it before `leave_for` returns and never
+        // again.
         let mut errand: *mut Errand = unsafe { std::mem::transmute(errand) };
-        self.leave_to(parting, &raw mut errand);
-    }
-
-    #[inline(always)]
-    fn leave_to(self, parting: Parting, errand: *mut *mut Errand) {
+        let leave = || {
+            // SAFETY: this is the running actor on its own stack, and the errand is alive.
+            unsafe { self.local.leave_for(self.slot, parting, &raw mut errand) }
+        };
         if thread::panicking() {
-            return self.leave_while_panicking(parting, errand);
+            return self.while_panicking(leave);
         }
-        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` come through
-        // `leave_for`, whose callers keep their closures alive and catch panics in them.
-        unsafe { self.local.leave(self.slot, parting, errand) };
+        let mut leave = leave;
+        leave();
     }
 
     /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
     /// worker counts such actors.
     #[cold]
-    fn leave_while_panicking(self, parting: Parting, errand: *mut *mut Errand) {
+    fn while_panicking(self, leave: impl FnOnce()) {
         let parked = &self.local.parked_unwinding;
         let own = u32::from(is_unwinding());
         parked.set(parked.get() + own);
-        // SAFETY: as in `leave_to`.
-        unsafe { self.local.leave(self.slot, parting, errand) };
+        leave();
         parked.set(parked.get() - own);
     }
 
