@@ -23,8 +23,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
 use super::home::Home;
+use super::native::Errand;
 use super::ring::Ring;
-use super::slot::{Errand, Slot, slot};
+use super::slot::{Slot, slot};
 use super::state::{Commit, Woken};
 use crate::context::{self, Context};
 use crate::pid::Pid;
@@ -80,17 +81,13 @@ pub(crate) struct Local {
     /// The suspended worker while an actor runs.
     worker: UnsafeCell<Context>,
     place: Cell<Place>,
-    /// The actor that runs or ran last.
-    running: Cell<Option<&'static Slot>>,
     parting: Cell<Parting>,
     /// The actor that handed over to the running one, while its parting is still to be done.
     leaver: Cell<Option<&'static Slot>>,
-    /// Counts actors run.
-    pub(crate) tick: Cell<u32>,
     /// At this tick the worker comes back.
     pub(crate) batch_end: Cell<u32>,
     /// What the worker is to poll or call, for the partings that say so.
-    errand: Cell<*mut *mut Errand>,
+    errand: Cell<*mut Errand>,
     ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
@@ -114,10 +111,8 @@ impl Local {
             home,
             worker: UnsafeCell::new(Context::EMPTY),
             place: Cell::new(Place::Host),
-            running: Cell::new(None),
             parting: Cell::new(Parting::Park),
             leaver: Cell::new(None),
-            tick: Cell::new(0),
             batch_end: Cell::new(0),
             errand: Cell::new(std::ptr::null_mut()),
             ring: UnsafeCell::new(Ring::new()),
@@ -147,14 +142,14 @@ impl Local {
         if local.place.get() != Place::Actor {
             return None;
         }
-        local.running.get().map(|slot| (local, slot))
+        local.home.pulse.running().map(|slot| (local, slot))
     }
 
     /// The actor on whose behalf this thread runs, be it on its own stack or on the worker's.
     #[inline(always)]
     pub(crate) fn on_behalf_of(&self) -> Option<&'static Slot> {
-        let on_stack = matches!(self.place.get(), Place::Host | Place::Worker);
-        self.running.get().filter(|_| !on_stack)
+        let nobody = matches!(self.place.get(), Place::Host | Place::Worker);
+        self.home.pulse.running().filter(|_| !nobody)
     }
 
     /// Whose code runs.
@@ -283,7 +278,7 @@ impl Local {
     /// The actor to hand over to, if the worker need not come in between.
     #[inline(always)]
     fn heir(&self) -> Option<&'static Slot> {
-        let tick = self.tick.get();
+        let tick = self.tick();
         if tick == self.batch_end.get() || tick % NEW_EVERY == 0 || self.overdue() {
             return None;
         }
@@ -298,11 +293,15 @@ impl Local {
 
     /// Counts an actor that is about to run.
     #[inline(always)]
-    pub(crate) fn count(&self, tick: u32, actor: &Slot) {
-        let tick = tick.wrapping_add(1);
-        self.tick.set(tick);
-        self.home.pulse.switches.store(u64::from(tick), Relaxed);
-        self.home.pulse.running.store(actor.index() + 1, Relaxed);
+    pub(crate) fn count(&self, tick: u32, actor: &'static Slot) {
+        self.home.pulse.switches.store(tick.wrapping_add(1), Relaxed);
+        self.home.pulse.run(Some(actor));
+    }
+
+    /// How many actors have run.
+    #[inline(always)]
+    pub(crate) fn tick(&self) -> u32 {
+        self.home.pulse.switches.load(Relaxed)
     }
 
     /// Runs actors, beginning with this one, until the worker has to come back. Gives the last one
@@ -312,7 +311,6 @@ impl Local {
     /// The caller is this worker on its own stack, and owns the actor's stack.
     #[inline(always)]
     pub(crate) unsafe fn resume(&self, actor: &'static Slot) -> Option<&'static Slot> {
-        self.running.set(Some(actor));
         let mut ended = None;
         // SAFETY: passed on.
         if actor.errand.get().is_null() || unsafe { self.poll(actor) } {
@@ -332,7 +330,7 @@ impl Local {
             // caller owns its stack, and its flow was suspended on this thread or has not started.
             unsafe { context::switch(self.worker.get(), actor.context.get()) };
             // Whoever leaves for the worker, it is the running one.
-            let Some(running) = self.running.get() else { unreachable!("no actor came back") };
+            let Some(running) = self.home.pulse.running() else { unreachable!("no actor came back") };
             actor = running;
             let parting = self.parting.get();
             if matches!(parting, Parting::Yield | Parting::Park) {
@@ -347,7 +345,7 @@ impl Local {
                 self.place.set(Place::InCall);
                 // SAFETY: the closure stands on the stack of the actor, which is suspended until
                 // this returns; the closure does not unwind.
-                let _: Poll<()> = unsafe { (**errand)() };
+                let _: Poll<()> = unsafe { Errand::call(errand) };
                 continue;
             }
             actor.errand.set(errand);
@@ -395,8 +393,8 @@ impl Local {
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         self.place.set(Place::InPoll);
         // SAFETY: the errand stands on the stack of the actor, which is suspended in
-        // `park::poll_natively`, and does not unwind.
-        let polled = unsafe { (**actor.errand.get())() };
+        // `native::await_natively`, and does not unwind.
+        let polled = unsafe { Errand::call(actor.errand.get()) };
         self.place.set(Place::Worker);
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
@@ -418,7 +416,6 @@ impl Local {
         let to = match self.heir() {
             Some(heir) => {
                 self.leaver.set(Some(actor));
-                self.running.set(Some(heir));
                 heir.context.get()
             }
             None => self.worker.get(),
@@ -436,7 +433,7 @@ impl Local {
     /// `actor` is the running actor, on its own stack. For `Poll` and `Call`, `errand` is valid until
     /// this returns, and does not unwind when called.
     #[inline(never)]
-    pub(crate) unsafe fn leave_for(&self, actor: &Slot, parting: Parting, errand: *mut *mut Errand) {
+    pub(crate) unsafe fn leave_for(&self, actor: &Slot, parting: Parting, errand: *mut Errand) {
         debug_assert_eq!(self.own_code.get(), 0);
         self.parting.set(parting);
         self.errand.set(errand);
@@ -504,7 +501,7 @@ pub(crate) fn kill(pid: Pid) {
         Woken::Schedule => schedule(actor),
         Woken::Nothing => {
             if let Some(home) = actor.home()
-                && home.pulse.running.load(Relaxed) == pid.index() + 1
+                && home.pulse.running().is_some_and(|running| running.index() == pid.index())
             {
                 // It computes: its next `check!` shall look.
                 home.pulse.overdue.store(true, Relaxed);

@@ -366,11 +366,11 @@ impl Core {
     fn run_batch(&self) -> Batch {
         let local = &self.local;
         let pulse = &local.home.pulse;
-        let batch_end = local.tick.get().wrapping_add(self.batch.get());
+        let batch_end = local.tick().wrapping_add(self.batch.get());
         local.batch_end.set(batch_end);
         let mut end = Batch::Full;
-        while local.tick.get() != batch_end {
-            let tick = local.tick.get();
+        while local.tick() != batch_end {
+            let tick = local.tick();
             let Some(actor) = self.next(tick) else {
                 end = Batch::Dry;
                 break;
@@ -387,7 +387,7 @@ impl Core {
                 break;
             }
         }
-        pulse.running.store(0, Relaxed);
+        pulse.run(None);
         end
     }
 
