@@ -11,7 +11,6 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 
 use crate::actor::local::{Local, Parting};
 use crate::actor::park::{self, Kill, message};
@@ -411,7 +410,7 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
         ((*record).run)(record, slot.state.load().killed());
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
-        local.leave_for(slot, Parting::End, ptr::null_mut());
+        local.leave(slot, Parting::End);
     }
     unreachable!("smarm bug: an actor was resumed after its end");
 }

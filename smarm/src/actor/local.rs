@@ -19,8 +19,9 @@
 //! waits in a poll, and when nothing is queued.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use super::home::Home;
 use super::native::Errand;
@@ -36,19 +37,14 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
 }
 
-/// What an actor wants done once it is off its stack. What `Poll` and `Call` refer to stands in
-/// [`Local::errand`].
+/// What an actor wants done once it is off its stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parting {
     /// Queue it behind the others.
     Yield,
     /// Leave it parked, unless it was woken meanwhile.
     Park,
-    /// Poll the errand, and resume the actor when that is ready; until then it is parked.
-    Poll,
-    /// Call the errand, and resume the actor at once.
-    Call,
-    /// It has ended.
+    /// It has ended: give its stack back.
     End,
 }
 
@@ -86,8 +82,6 @@ pub(crate) struct Local {
     leaver: Cell<Option<&'static Slot>>,
     /// At this tick the worker comes back.
     pub(crate) batch_end: Cell<u32>,
-    /// What the worker is to poll or call, for the partings that say so.
-    errand: Cell<*mut Errand>,
     ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
@@ -114,7 +108,6 @@ impl Local {
             parting: Cell::new(Parting::Park),
             leaver: Cell::new(None),
             batch_end: Cell::new(0),
-            errand: Cell::new(std::ptr::null_mut()),
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
@@ -323,37 +316,19 @@ impl Local {
 
     /// As [`resume`](Self::resume), with nothing to poll first.
     #[inline(always)]
-    unsafe fn run(&self, mut actor: &'static Slot) -> Option<&'static Slot> {
-        loop {
-            self.place.set(Place::Actor);
-            // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
-            // caller owns its stack, and its flow was suspended on this thread or has not started.
-            unsafe { context::switch(self.worker.get(), actor.context.get()) };
-            // Whoever leaves for the worker, it is the running one.
-            let Some(running) = self.home.pulse.running() else { unreachable!("no actor came back") };
-            actor = running;
-            let parting = self.parting.get();
-            if matches!(parting, Parting::Yield | Parting::Park) {
-                self.part(actor, parting);
-                return None;
-            }
-            if parting == Parting::End {
-                return Some(actor);
-            }
-            let errand = self.errand.get();
-            if parting == Parting::Call {
-                self.place.set(Place::InCall);
-                // SAFETY: the closure stands on the stack of the actor, which is suspended until
-                // this returns; the closure does not unwind.
-                let _: Poll<()> = unsafe { Errand::call(errand) };
-                continue;
-            }
-            actor.errand.set(errand);
-            // SAFETY: the actor has just set it, and this worker owns its stack.
-            if !unsafe { self.poll(actor) } {
-                return None;
-            }
+    unsafe fn run(&self, actor: &'static Slot) -> Option<&'static Slot> {
+        self.place.set(Place::Actor);
+        // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
+        // caller owns its stack, and its flow was suspended on this thread or has not started.
+        unsafe { context::switch(self.worker.get(), actor.context.get()) };
+        // Whoever leaves for the worker, it is the running one.
+        let Some(actor) = self.home.pulse.running() else { unreachable!("no actor came back") };
+        let parting = self.parting.get();
+        if parting == Parting::End {
+            return Some(actor);
         }
+        self.part(actor, parting);
+        None
     }
 
     /// Does what an actor wants done that has yielded or parked, and is off its stack.
@@ -389,12 +364,12 @@ impl Local {
     /// Polls what the actor waits for. Says whether to resume it now; if not, it is parked.
     ///
     /// # Safety
-    /// This worker owns the actor's stack, and the actor waits with [`Parting::Poll`].
+    /// This worker owns the actor's stack, and the actor has left an errand.
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         self.place.set(Place::InPoll);
         // SAFETY: the errand stands on the stack of the actor, which is suspended in
         // `native::await_natively`, and does not unwind.
-        let polled = unsafe { Errand::call(actor.errand.get()) };
+        let polled = unsafe { Errand::poll(actor.errand.get()) };
         self.place.set(Place::Worker);
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
@@ -404,16 +379,17 @@ impl Local {
         false
     }
 
-    /// Leaves the running actor's stack, yielding or parking, for the next actor's or the worker's;
-    /// returns when the actor is resumed.
+    /// Leaves the running actor's stack for the next actor's or the worker's; returns when the actor
+    /// is resumed, which after [`Parting::End`] it is not.
     ///
     /// # Safety
-    /// `actor` is the running actor, on its own stack.
+    /// `actor` is the running actor, on its own stack, which after `End` holds nothing more.
     #[inline(never)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
-        debug_assert!(matches!(parting, Parting::Yield | Parting::Park) && self.own_code.get() == 0);
+        debug_assert_eq!(self.own_code.get(), 0);
         self.parting.set(parting);
-        let to = match self.heir() {
+        let heir = if parting == Parting::End { None } else { self.heir() };
+        let to = match heir {
             Some(heir) => {
                 self.leaver.set(Some(actor));
                 heir.context.get()
@@ -426,20 +402,22 @@ impl Local {
         self.settle();
     }
 
-    /// Leaves the running actor's stack for the worker to do something; returns when the actor is
-    /// resumed, which after [`Parting::End`] it is not.
+    /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.
     ///
     /// # Safety
-    /// `actor` is the running actor, on its own stack. For `Poll` and `Call`, `errand` is valid until
-    /// this returns, and does not unwind when called.
-    #[inline(never)]
-    pub(crate) unsafe fn leave_for(&self, actor: &Slot, parting: Parting, errand: *mut Errand) {
-        debug_assert_eq!(self.own_code.get(), 0);
-        self.parting.set(parting);
-        self.errand.set(errand);
-        // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
-        unsafe { context::switch(actor.context.get(), self.worker.get()) };
-        self.settle();
+    /// The caller is the running actor, on its own stack. The function does not unwind.
+    #[inline(always)]
+    pub(crate) unsafe fn call(
+        &self,
+        place: Place,
+        function: unsafe extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+    ) {
+        self.place.set(place);
+        // SAFETY: while an actor runs, the worker is suspended in `run`, on this thread. The function
+        // cannot leave this stack, because `place` says that it is not on the actor's.
+        unsafe { context::call_on(&*self.worker.get(), function, argument) };
+        self.place.set(Place::Actor);
     }
 }
 

@@ -2,15 +2,17 @@
 //! or call code with deep frames.
 //!
 //! # Protocol: await
-//! 1. The actor puts an [`Await`] on its stack, with the future in it, and leaves for the worker.
-//! 2. The worker polls it with the actor's pid as the waker. If it is ready, the worker drops the
-//!    future there and resumes the actor; if not, the actor is parked.
-//! 3. Whoever wakes the actor queues it, and the worker polls again *before* it switches: a wake-up
-//!    for nothing never resumes the actor.
+//! 1. The actor puts an [`Await`] on its stack, with the future in it, and calls its poll function on
+//!    the worker's stack, with its pid as the waker. If the future is ready, it is dropped there,
+//!    and that is all: no switch, and no more than a call.
+//! 2. If not, the actor leaves the `Await` as an errand in its slot and parks.
+//! 3. Whoever wakes the actor queues it, and the worker polls the errand *before* it switches: a
+//!    wake-up for nothing never resumes the actor.
 //! 4. A kill, a deadline or a panic of the future also resumes the actor, which then drops what is
 //!    left of the future, again on the worker's stack.
 
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,26 +22,30 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
 
-use super::local::Parting;
+use super::local::Place;
 use super::park::{Interrupt, Running, Timer, is_unwinding, wait_elsewhere};
 use super::waker::waker;
 
-/// The head of what the worker polls or calls: the whole of it follows.
+/// The head of what the worker polls for a parked actor: the whole of it follows.
 #[repr(C)]
 pub(crate) struct Errand {
-    /// Ready if the actor is to be resumed. Does not unwind.
-    call: unsafe fn(*mut Errand) -> Poll<()>,
+    poll: unsafe extern "C" fn(*mut c_void),
+    /// The actor is to be resumed. Written by `poll`.
+    ready: bool,
 }
 
 impl Errand {
-    /// Does the errand.
+    /// Polls it. Ready if the actor is to be resumed.
     ///
     /// # Safety
     /// The caller is the worker on its own stack; the errand is alive, and its actor suspended.
     #[inline(always)]
-    pub(super) unsafe fn call(errand: *mut Self) -> Poll<()> {
+    pub(super) unsafe fn poll(errand: *mut Self) -> Poll<()> {
         // SAFETY: passed on.
-        unsafe { ((*errand).call)(errand) }
+        unsafe {
+            ((*errand).poll)(errand.cast());
+            if (*errand).ready { Poll::Ready(()) } else { Poll::Pending }
+        }
     }
 }
 
@@ -62,15 +68,16 @@ struct Await<F: Future> {
 }
 
 impl<F: Future> Await<F> {
-    /// Steps 2 and 3.
+    /// Steps 1 and 3: polls the future on the stack that it is called on.
     ///
     /// # Safety
-    /// As for [`Errand::call`]; the errand is the head of an `Await<F>`.
-    unsafe fn poll(errand: *mut Errand) -> Poll<()> {
-        // SAFETY: by the caller; the actor is suspended, so this is the only reference.
-        let this = unsafe { &mut *errand.cast::<Self>() };
+    /// `this` is a pinned `Await<F>`, and its actor is suspended or waits for this call.
+    unsafe extern "C" fn poll(this: *mut c_void) {
+        // SAFETY: by the caller this is the only reference.
+        let this = unsafe { &mut *this.cast::<Self>() };
+        this.errand.ready = true;
         if this.actor.killed() && !this.to_the_end {
-            return Poll::Ready(()); // to unwind on its own stack
+            return; // to unwind on its own stack
         }
         let waker = waker(this.actor.pid());
         let polled = catch_unwind(AssertUnwindSafe(|| {
@@ -86,10 +93,12 @@ impl<F: Future> Await<F> {
         this.outcome = match polled {
             Ok(Poll::Ready(value)) => Some(Ok(Ok(value))),
             Ok(Poll::Pending) if this.timer.is_over(this.deadline) => Some(Ok(Err(Interrupt::TimedOut))),
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => {
+                this.errand.ready = false;
+                return;
+            }
             Err(payload) => Some(Err(payload)),
         };
-        Poll::Ready(())
     }
 }
 
@@ -127,7 +136,7 @@ pub(crate) fn await_natively<F: Future>(
     // While the actor unwinds, a kill that comes later does not end the wait either.
     let to_the_end = actor.obey() || thread::panicking() && is_unwinding();
     let mut wait = pin!(Await {
-        errand: Errand { call: Await::<F>::poll },
+        errand: Errand { poll: Await::<F>::poll, ready: false },
         actor,
         to_the_end,
         deadline,
@@ -138,15 +147,16 @@ pub(crate) fn await_natively<F: Future>(
     });
     // SAFETY: nothing is moved out of the pinned value.
     let wait: *mut Await<F> = unsafe { wait.as_mut().get_unchecked_mut() };
-    let leave = || {
-        // SAFETY: the `Await` is alive, catches what its future panics with, and is not touched
-        // from here until the worker is done with it.
-        unsafe { actor.leave_for(Parting::Poll, wait.cast()) };
+    // SAFETY: the `Await` is pinned, catches what its future panics with, and is not touched from
+    // here until the call has returned.
+    let ready = unsafe {
+        actor.call(Place::InPoll, Await::<F>::poll, wait.cast());
+        (*wait).errand.ready
     };
-    if to_the_end {
-        ignoring_kills(&actor.record().ignores_kill, leave)
-    } else {
-        leave()
+    if !ready {
+        // SAFETY: as above, until the actor is resumed.
+        let park = || unsafe { actor.park_with(wait.cast()) };
+        if to_the_end { ignoring_kills(&actor.record().ignores_kill, park) } else { park() }
     }
     // SAFETY: as above; the worker is done.
     match unsafe { (*wait).outcome.take() } {
@@ -169,37 +179,30 @@ fn ignoring_kills(ignores: &Cell<bool>, leave: impl FnOnce()) {
     ignores.set(before);
 }
 
-/// A closure to be called on the worker's stack.
-#[repr(C)]
-struct Call<F, R> {
-    errand: Errand,
-    f: Option<F>,
-    outcome: Option<thread::Result<R>>,
-}
-
-impl<F: FnOnce() -> R, R> Call<F, R> {
-    /// # Safety
-    /// As for [`Errand::call`]; the errand is the head of a `Call<F, R>`.
-    unsafe fn call(errand: *mut Errand) -> Poll<()> {
-        // SAFETY: by the caller; the actor is suspended, so this is the only reference.
-        let this = unsafe { &mut *errand.cast::<Self>() };
-        let f = this.f.take().expect("called once");
-        this.outcome = Some(catch_unwind(AssertUnwindSafe(f)));
-        Poll::Ready(())
-    }
-}
-
 /// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it
 /// continues in the caller.
 pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
-    fn call<F: FnOnce() -> R, R>(actor: Running, f: F) -> thread::Result<R> {
-        let mut call = Call { errand: Errand { call: Call::<F, R>::call }, f: Some(f), outcome: None };
-        // SAFETY: the `Call` is alive until this returns, and catches what the closure panics with.
-        unsafe { actor.leave_for(Parting::Call, ptr::from_mut(&mut call).cast()) };
-        call.outcome.take().expect("the worker has called it")
+    /// A closure to be called, and what came of it.
+    struct Call<F, R>(Option<F>, Option<thread::Result<R>>);
+
+    /// # Safety
+    /// `this` is a `Call<F, R>` that nobody else refers to.
+    unsafe extern "C" fn call<F: FnOnce() -> R, R>(this: *mut c_void) {
+        // SAFETY: by the caller.
+        let Call(f, outcome) = unsafe { &mut *this.cast::<Call<F, R>>() };
+        let f = f.take().expect("called once");
+        *outcome = Some(catch_unwind(AssertUnwindSafe(f)));
     }
+
+    fn call_for<F: FnOnce() -> R, R>(actor: Running, f: F) -> thread::Result<R> {
+        let mut this = Call(Some(f), None);
+        // SAFETY: `this` is alive, and `call` catches what the closure panics with.
+        unsafe { actor.call(Place::InCall, call::<F, R>, ptr::from_mut(&mut this).cast()) };
+        this.1.expect("called")
+    }
+
     match Running::current() {
         None => f(),
-        Some(actor) => call(actor, f).unwrap_or_else(|payload| resume_unwind(payload)),
+        Some(actor) => call_for(actor, f).unwrap_or_else(|payload| resume_unwind(payload)),
     }
 }

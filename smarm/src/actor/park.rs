@@ -14,6 +14,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
@@ -87,42 +88,50 @@ impl Running {
 
     /// Yields or parks.
     #[inline(always)]
-    fn leave(self, parting: Parting) {
+    pub(super) fn leave(self, parting: Parting) {
         if thread::panicking() {
-            return self.while_panicking(|| self.leave_now(parting));
+            return self.leave_while_panicking(parting);
         }
-        self.leave_now(parting);
-    }
-
-    #[inline(always)]
-    fn leave_now(self, parting: Parting) {
         // SAFETY: this is the running actor on its own stack.
         unsafe { self.local.leave(self.slot, parting) };
-    }
-
-    /// Leaves for the worker to poll or call the errand on its stack.
-    ///
-    /// # Safety
-    /// The errand is valid until this returns, and does not unwind when called.
-    #[inline(always)]
-    pub(super) unsafe fn leave_for(self, parting: Parting, errand: *mut Errand) {
-        if thread::panicking() {
-            // SAFETY: this is the running actor on its own stack; for the errand, passed on.
-            return self.while_panicking(|| unsafe { self.local.leave_for(self.slot, parting, errand) });
-        }
-        // SAFETY: as above.
-        unsafe { self.local.leave_for(self.slot, parting, errand) };
     }
 
     /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
     /// worker counts such actors.
     #[cold]
-    fn while_panicking(self, leave: impl FnOnce()) {
+    fn leave_while_panicking(self, parting: Parting) {
         let parked = &self.local.parked_unwinding;
         let own = u32::from(is_unwinding());
         parked.set(parked.get() + own);
-        leave();
+        // SAFETY: as in `leave`.
+        unsafe { self.local.leave(self.slot, parting) };
         parked.set(parked.get() - own);
+    }
+
+    /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
+    /// parks.
+    ///
+    /// # Safety
+    /// The errand is valid until this returns, and polling it does not unwind.
+    #[inline(always)]
+    pub(super) unsafe fn park_with(self, errand: *mut Errand) {
+        self.slot.errand.set(errand);
+        self.leave(Parting::Park);
+    }
+
+    /// Calls `function(argument)` on the worker's stack.
+    ///
+    /// # Safety
+    /// It does not unwind.
+    #[inline(always)]
+    pub(super) unsafe fn call(
+        self,
+        place: Place,
+        function: unsafe extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+    ) {
+        // SAFETY: this is the running actor on its own stack; for the rest, passed on.
+        unsafe { self.local.call(place, function, argument) };
     }
 
     /// Unwinds if the actor is to be killed and does not unwind yet. Says whether it is killed.
