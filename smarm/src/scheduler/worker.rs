@@ -17,9 +17,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
@@ -50,6 +50,22 @@ const SPIN: u64 = 30_000;
 /// After spinning has failed, one in so many sleeps tries it again.
 const SPIN_RETRY: u32 = 16;
 
+/// Names a thread, never the same twice. What std has for this counts references.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ThreadNumber(u64);
+
+impl ThreadNumber {
+    #[inline(always)]
+    fn current() -> Self {
+        thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if NUMBER.get() == 0 {
+            NUMBER.set(LAST.fetch_add(1, Relaxed) + 1);
+        }
+        Self(NUMBER.get())
+    }
+}
+
 /// What a worker's turn ended with, and so what its host is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -71,7 +87,7 @@ pub enum Turn {
 /// [`next_deadline`](Self::next_deadline).
 pub struct Worker {
     core: Option<Box<Core>>,
-    thread: Option<ThreadId>,
+    thread: Option<ThreadNumber>,
     reactor: Option<Rc<dyn Reactor>>,
     /// While the thread runs actors, it has an alternate signal stack.
     signal_stack: Option<overflow::AltStack>,
@@ -174,14 +190,14 @@ impl Worker {
     #[track_caller]
     fn core(&self) -> &Core {
         if let Some(home) = self.thread {
-            assert!(home == thread::current().id(), "{ELSEWHERE}");
+            assert!(home == ThreadNumber::current(), "{ELSEWHERE}");
         }
         self.core.as_deref().expect("only drop takes the core")
     }
 
     #[track_caller]
     fn check_thread(&mut self) {
-        let here = thread::current().id();
+        let here = ThreadNumber::current();
         match self.thread {
             Some(home) => assert!(home == here, "{ELSEWHERE}"),
             None => {
@@ -212,7 +228,7 @@ impl Future for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
-        if self.thread.is_some_and(|home| home != thread::current().id()) {
+        if self.thread.is_some_and(|home| home != ThreadNumber::current()) {
             if core.started.get() > 0 {
                 eprintln!(
                     "smarm: a worker with {} parked actors was dropped on another thread than its own; \
@@ -479,7 +495,7 @@ impl Core {
         local.home.fall_asleep();
         self.asleep.set(true);
         shared.sleep(self.searching.replace(false));
-        if local.home.has_mail() || shared.has_new() {
+        if local.home.has_mail() || shared.has_new_beside(self.index) {
             self.rise();
             return None;
         }
@@ -501,7 +517,7 @@ impl Core {
     /// Looks for something to do elsewhere, and spins meanwhile if that pays.
     fn search(&self) -> bool {
         let shared = &*self.shared;
-        if shared.homes.len() == 1 && self.spin.get().is_none() {
+        if shared.is_single() && self.spin.get().is_none() {
             return false;
         }
         if !self.searching.replace(true) {
@@ -577,7 +593,7 @@ impl Core {
         let own_code = own_code();
         self.deque.push(actor.index());
         drop(own_code);
-        if self.shared.homes.len() > 1 {
+        if !self.shared.is_single() {
             self.shared.summon_for_new();
         }
         self.stir();
