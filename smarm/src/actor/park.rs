@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -24,7 +25,7 @@ use std::time::Instant;
 
 use super::local::{Local, Parting, Place};
 use super::record::Record;
-use super::slot::{Resumption, Slot};
+use super::slot::{Errand, Slot};
 use super::waker::waker;
 use crate::pid::Pid;
 use crate::timer::{clock, wheel};
@@ -86,34 +87,57 @@ impl Running {
 
     #[inline(always)]
     fn leave(self, parting: Parting) {
-        // An actor that parks while it unwinds makes `thread::panicking` true for its neighbours.
-        let unwinding = thread::panicking() && is_unwinding();
+        self.leave_to(parting, ptr::null_mut());
+    }
+
+    /// Leaves for the worker to poll or call something on its stack.
+    #[inline(always)]
+    fn leave_for(self, parting: Parting, errand: &mut (dyn FnMut() -> Poll<()> + '_)) {
+        let errand: *mut (dyn FnMut() -> Poll<()> + '_) = errand;
+        // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
+        let mut errand: *mut Errand = unsafe { std::mem::transmute(errand) };
+        self.leave_to(parting, &raw mut errand);
+    }
+
+    #[inline(always)]
+    fn leave_to(self, parting: Parting, errand: *mut *mut Errand) {
+        if thread::panicking() {
+            return self.leave_while_panicking(parting, errand);
+        }
+        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` come through
+        // `leave_for`, whose callers keep their closures alive and catch panics in them.
+        unsafe { self.local.leave(self.slot, parting, errand) };
+    }
+
+    /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
+    /// worker counts such actors.
+    #[cold]
+    fn leave_while_panicking(self, parting: Parting, errand: *mut *mut Errand) {
         let parked = &self.local.parked_unwinding;
-        if unwinding {
-            parked.set(parked.get() + 1);
-        }
-        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` are only made by
-        // `await_natively` and `call_natively`, which keep their closures alive and catch panics.
-        unsafe { self.local.leave(self.slot, parting) };
-        if unwinding {
-            parked.set(parked.get() - 1);
-        }
+        let own = u32::from(is_unwinding());
+        parked.set(parked.get() + own);
+        // SAFETY: as in `leave_to`.
+        unsafe { self.local.leave(self.slot, parting, errand) };
+        parked.set(parked.get() - own);
     }
 
     /// Unwinds if the actor is to be killed and does not unwind yet. Says whether it is killed.
     #[inline(always)]
     fn obey(self) -> bool {
         let killed = self.killed();
-        if killed && !is_unwinding() {
+        if killed {
             self.unwind();
         }
         killed
     }
 
+    /// Unwinds, unless the actor does so already.
     #[cold]
-    fn unwind(self) -> ! {
-        self.record().panicked.set(true);
-        resume_unwind(Box::new(Kill))
+    fn unwind(self) {
+        if !is_unwinding() {
+            self.record().panicked.set(true);
+            resume_unwind(Box::new(Kill));
+        }
     }
 
     /// Yields if the running slice has been too long, and nobody has forbidden it.
@@ -148,14 +172,16 @@ impl Running {
     }
 
     /// Parks until `poll`, run on the worker's stack, is ready. It must not unwind.
+    #[inline(always)]
     fn poll_natively(self, poll: &mut (dyn FnMut() -> Poll<()> + '_), to_the_end: bool) {
-        let poll: *mut (dyn FnMut() -> Poll<()> + '_) = poll;
-        // SAFETY: extends the lifetime; the worker polls it before `leave` returns and never again.
-        let mut poll: *mut Resumption = unsafe { std::mem::transmute(poll) };
-        let ignores = &self.record().ignores_kill;
-        let before = ignores.replace(to_the_end);
-        self.leave(Parting::Poll(&raw mut poll));
-        ignores.set(before);
+        if to_the_end {
+            let ignores = &self.record().ignores_kill;
+            let before = ignores.replace(true);
+            self.leave_for(Parting::Poll, poll);
+            ignores.set(before);
+        } else {
+            self.leave_for(Parting::Poll, poll);
+        }
     }
 
     /// Parks, although a kill may have been asked for.
@@ -222,7 +248,12 @@ fn wait_actor<F: Future>(
 ) -> Result<F::Output, Interrupt> {
     let waker = waker(actor.pid());
     let mut cx = Context::from_waker(&waker);
-    if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+    // smarm's own futures allocate under their locks.
+    let mut poll = || {
+        let _own_code = own_code();
+        future.as_mut().poll(&mut cx)
+    };
+    if let Poll::Ready(value) = poll() {
         actor.yield_if_overdue();
         return Ok(value);
     }
@@ -239,7 +270,7 @@ fn wait_actor<F: Future>(
             (true, _) | (_, Manner::Unbroken) => actor.park_regardless(),
             (false, _) => actor.leave(Parting::Park),
         }
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(value) = poll() {
             return Ok(value);
         }
         if timer.has_fired() {
@@ -443,14 +474,11 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
     };
     let mut f = Some(f);
     let mut outcome = None;
-    let mut call = || {
+    actor.leave_for(Parting::Call, &mut || {
         let f = f.take().expect("called once");
         outcome = Some(catch_unwind(AssertUnwindSafe(f)));
-    };
-    let call: *mut (dyn FnMut() + '_) = &mut call;
-    // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
-    let call: *mut (dyn FnMut() + 'static) = unsafe { std::mem::transmute(call) };
-    actor.leave(Parting::Call(call));
+        Poll::Ready(())
+    });
     match outcome.expect("the worker has called it") {
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),
@@ -461,7 +489,6 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
 pub(crate) fn yield_now() {
     match Running::current() {
         Some(actor) => {
-            actor.obey();
             actor.leave(Parting::Yield);
             actor.obey();
         }
