@@ -217,6 +217,7 @@ impl Future for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
+        let last = core.shared.worker_leaves();
         if self.thread.is_some_and(|home| home != thread::current().id()) {
             if core.started.get() > 0 {
                 eprintln!(
@@ -231,7 +232,7 @@ impl Drop for Worker {
             return;
         }
         let reactor = self.reactor.take();
-        if !core.wind_up(reactor.as_deref()) {
+        if !core.wind_up(reactor.as_deref(), last) {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
                 core.started.get()
@@ -285,22 +286,29 @@ impl Core {
         unsafe { Local::enter(std::ptr::from_ref(self).cast()) }
     }
 
-    /// Ends all actors of a worker whose host has given it up. `false` if some would not end.
-    fn wind_up(&self, reactor: Option<&dyn Reactor>) -> bool {
-        if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+    /// Ends all actors of a worker whose host has given it up, and its runtime: actors for this
+    /// worker could never run. The last worker also ends the new ones that nobody has taken.
+    /// `false` if some would not end.
+    fn wind_up(&self, reactor: Option<&dyn Reactor>, last: bool) -> bool {
+        self.shared.stop();
+        let none = || self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail();
+        let over = || none() && (!last || self.shared.live() == 0);
+        if over() {
             return true;
         }
-        self.shared.stop();
         // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
         let _reactor = reactor.map(|reactor| unsafe { host::enter(reactor) });
         let _entered = self.enter();
         for _ in 0..LAST_TURNS {
             let _ = self.turn();
-            if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+            if over() {
                 return true;
             }
+            if none() {
+                thread::yield_now(); // a spawner that was admitted before the stop has yet to push
+            }
         }
-        false
+        none()
     }
 
     fn turn(&self) -> Turn {
