@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     refused_outside: AtomicUsize,
     /// Stacks with live frames that were given up.
     pub(crate) leaked: AtomicUsize,
+    /// Workers that have gone or are about to.
+    workers_leaving: AtomicUsize,
     workers_gone: Mutex<Gone>,
     pub(crate) monitor: Monitor,
 }
@@ -90,6 +92,7 @@ impl Shared {
             spawned_outside: AtomicUsize::new(0),
             refused_outside: AtomicUsize::new(0),
             leaked: AtomicUsize::new(0),
+            workers_leaving: AtomicUsize::new(0),
             workers_gone: Mutex::default(),
             monitor: Monitor::default(),
         }
@@ -241,6 +244,12 @@ impl Shared {
             return None;
         }
         retry(|| stealer.steal())
+    }
+
+    /// Counts a worker that will be gone soon. Says whether it is the last.
+    #[must_use]
+    pub(crate) fn worker_leaves(&self) -> bool {
+        self.workers_leaving.fetch_add(1, SeqCst) + 1 == self.homes.len()
     }
 
     /// Counts a worker that has gone.

@@ -89,6 +89,8 @@ pub struct Worker {
     core: Option<Box<Core>>,
     thread: Option<ThreadNumber>,
     reactor: Option<Rc<dyn Reactor>>,
+    /// When the earliest timer is due: only actors set timers, and they run in turns.
+    deadline: Option<Instant>,
     /// While the thread runs actors, it has an alternate signal stack.
     signal_stack: Option<overflow::AltStack>,
 }
@@ -146,7 +148,7 @@ impl Worker {
             sleeps: Cell::new(0),
             shared,
         };
-        Self { core: Some(Box::new(core)), thread: None, reactor: None, signal_stack: None }
+        Self { core: Some(Box::new(core)), thread: None, reactor: None, deadline: None, signal_stack: None }
     }
 
     /// Ties the worker to the calling thread and gives it the reactor for its actors' descriptors.
@@ -165,9 +167,9 @@ impl Worker {
         self.core().spin.set(spin.then_some(0));
     }
 
-    /// When the earliest timer of the worker's actors is due, or somewhat before.
+    /// When the earliest timer of the worker's actors is due, or somewhat before, as of the last turn.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.core().local.wheel.borrow().next_deadline().and_then(clock::instant)
+        self.deadline
     }
 
     /// Takes a turn. `waker` must wake the host while it has nothing to do.
@@ -184,7 +186,9 @@ impl Worker {
         if core.local.set_host(waker) {
             core.local.home.set_host(waker.clone());
         }
-        core.turn()
+        let turn = core.turn();
+        self.deadline = core.next_deadline();
+        turn
     }
 
     #[track_caller]
@@ -228,6 +232,7 @@ impl Future for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
+        let last = core.shared.worker_leaves();
         if self.thread.is_some_and(|home| home != ThreadNumber::current()) {
             if core.started.get() > 0 {
                 eprintln!(
@@ -242,7 +247,7 @@ impl Drop for Worker {
             return;
         }
         let reactor = self.reactor.take();
-        if !core.wind_up(reactor.as_deref()) {
+        if !core.wind_up(reactor.as_deref(), last) {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
                 core.started.get()
@@ -296,22 +301,35 @@ impl Core {
         unsafe { Local::enter(std::ptr::from_ref(self).cast()) }
     }
 
-    /// Ends all actors of a worker whose host has given it up. `false` if some would not end.
-    fn wind_up(&self, reactor: Option<&dyn Reactor>) -> bool {
-        if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+    #[inline(always)]
+    fn next_deadline(&self) -> Option<Instant> {
+        let wheel = self.local.wheel.borrow();
+        if wheel.is_empty() { None } else { wheel.next_deadline().and_then(clock::instant) }
+    }
+
+    /// Ends all actors of a worker whose host has given it up, and its runtime: actors for this
+    /// worker could never run. The last worker also ends the new ones that nobody has taken.
+    /// `false` if some would not end.
+    fn wind_up(&self, reactor: Option<&dyn Reactor>, last: bool) -> bool {
+        self.shared.stop();
+        let none = || self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail();
+        let over = || none() && (!last || self.shared.live() == 0);
+        if over() {
             return true;
         }
-        self.shared.stop();
         // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
         let _reactor = reactor.map(|reactor| unsafe { host::enter(reactor) });
         let _entered = self.enter();
         for _ in 0..LAST_TURNS {
             let _ = self.turn();
-            if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+            if over() {
                 return true;
             }
+            if none() {
+                thread::yield_now(); // a spawner that was admitted before the stop has yet to push
+            }
         }
-        false
+        none()
     }
 
     fn turn(&self) -> Turn {
