@@ -64,3 +64,8 @@ fn wait_thread<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Out
     WAKER.with(|cell| cell.set(Some(waker)));
     result
 }
+
+/// Whether the caller is unwinding, so that a guard dropped now may leave its value half changed.
+pub(crate) fn is_unwinding() -> bool {
+    thread::panicking()
+}
