@@ -15,7 +15,7 @@ mod current;
 pub mod host;
 pub mod io;
 mod join;
-mod mutex;
+pub mod mutex;
 pub mod net;
 mod pid;
 pub mod preempt;
