@@ -28,11 +28,10 @@ pub(crate) struct TokioReactor;
 
 impl Reactor for TokioReactor {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Source>> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = match AsyncFd::with_interest(Descriptor::Lent(fd.as_raw_fd()), interest) {
+        let registered = match register(Descriptor::Lent(fd.as_raw_fd())) {
             // The same descriptor is registered already; epoll takes a duplicate of it.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-                AsyncFd::with_interest(Descriptor::Own(fd.try_clone_to_owned()?), interest)?
+                register(Descriptor::Own(fd.try_clone_to_owned()?))?
             }
             registered => registered?,
         };
@@ -42,6 +41,12 @@ impl Reactor for TokioReactor {
     fn budget_spent(&self) -> bool {
         !has_budget_remaining()
     }
+}
+
+fn register(descriptor: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    // SAFETY: a `Descriptor` names one open file for as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
 /// What is registered.
