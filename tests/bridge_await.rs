@@ -522,9 +522,7 @@ fn an_actor_and_a_task_of_different_workers_take_turns_without_losing_a_wake() {
 fn many_pairs_take_turns_without_losing_a_wake() {
     within(PATIENCE, || {
         on_tokio(2).run(|| {
-            let pairs: Vec<_> = (0..16)
-                .map(|n| smarm::spawn(move || play(500, n % 2, n / 2 % 2)))
-                .collect();
+            let pairs: Vec<_> = (0..16).map(|n| smarm::spawn(move || play(500, n % 2, n / 2 % 2))).collect();
             pairs.into_iter().for_each(|pair| pair.join().unwrap());
         });
     });

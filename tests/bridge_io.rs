@@ -340,10 +340,7 @@ fn one_descriptor_may_be_waited_for_many_times_at_once() {
             assert!(waits.iter().all(|wait| !wait.is_finished()));
             (&near).write_all(b"x").unwrap();
             waits.into_iter().for_each(|wait| wait.join().unwrap());
-            assert_eq!(
-                wait_readable_timeout(&near, MOMENT).unwrap_err().kind(),
-                ErrorKind::TimedOut
-            );
+            assert_eq!(wait_readable_timeout(&near, MOMENT).unwrap_err().kind(), ErrorKind::TimedOut);
         });
     });
 }
@@ -541,7 +538,9 @@ fn each_worker_has_one_epoll_for_both_worlds() {
                 let (listener, address) = listen();
                 for worker in 0..workers {
                     // Detached: they wait until the runtime goes.
-                    drop(spawn_on(worker, move || drop(TcpStream::connect(address).unwrap().read(&mut [0; 1]))));
+                    drop(spawn_on(worker, move || {
+                        drop(TcpStream::connect(address).unwrap().read(&mut [0; 1]))
+                    }));
                     drop(spawn_on(worker, move || {
                         let mut stream = await_future(tokio::net::TcpStream::connect(address)).unwrap();
                         drop(await_future(stream.read(&mut [0; 1])));
