@@ -39,7 +39,7 @@ fn multi_thread(workers: usize) -> tokio::runtime::Runtime {
 }
 
 fn yields(bars: &mut Bars) {
-    let pair = bars.scaled(50_000);
+    let pair = 5_000;
     bars.compare("yield, 2 on one worker, to yield_now", Bar::Ratio(0.1), 2 * pair, || {
         let (ours, theirs) = (smarm(1), current_thread());
         (move || switch::actors(&ours, 2, pair), move || switch::tasks(&theirs, 2, pair, yield_now))
@@ -54,7 +54,7 @@ fn yields(bars: &mut Bars) {
         let give_way = switch::wake_oneself;
         (move || switch::actors(&ours, 100_000, 10), move || switch::tasks(&theirs, 100_000, 10, give_way))
     });
-    let rounds = bars.scaled(500_000);
+    let rounds = 50_000;
     bars.alone("await_future(ready)", Bar::Nanoseconds(12.0), rounds, || {
         let ours = smarm(1);
         move || switch::await_ready(&ours, rounds)
@@ -62,7 +62,7 @@ fn yields(bars: &mut Bars) {
 }
 
 fn spawns(bars: &mut Bars) {
-    let rounds = bars.scaled(50_000);
+    let rounds = 5_000;
     bars.compare("spawn and join, one worker", Bar::Ratio(0.4), rounds, || {
         let (ours, theirs) = (smarm(1), current_thread());
         (move || spawn::actor_by_actor(&ours, rounds), move || spawn::task_by_task(&theirs, rounds))

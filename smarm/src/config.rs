@@ -58,6 +58,12 @@ impl Config {
         }
     }
 
+    /// So many workers instead.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// The usable bytes of an actor's stack: a multiple of 4096 from 16 KiB to 64 MiB, rounded up to
     /// a power of two. [`Builder::stack_size`](crate::Builder::stack_size) sets it for one actor.
     pub fn stack_size(mut self, bytes: usize) -> Self {

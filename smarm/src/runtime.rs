@@ -194,6 +194,12 @@ impl Runtime {
         self.handle.clone()
     }
 
+    /// Hands over a thread that polls a worker of this runtime: the shutdown then waits for the
+    /// workers, and for the end of the thread.
+    pub fn add_host(&mut self, thread: thread::JoinHandle<()>) {
+        self.threads.push(thread);
+    }
+
     /// Kills all actors, and waits until they have unwound and the workers have ended.
     ///
     /// # Errors

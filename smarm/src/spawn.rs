@@ -11,6 +11,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::Arc;
 
 use crate::actor::local::{Local, Parting};
@@ -388,7 +389,7 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
         ((*record).run)(record, slot.state.load().killed());
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
-        local.leave(slot, Parting::End);
+        local.leave(slot, Parting::End, ptr::null_mut());
     }
     unreachable!("smarm bug: an actor was resumed after its end");
 }

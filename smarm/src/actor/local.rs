@@ -14,11 +14,11 @@
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::home::Home;
 use super::ring::Ring;
-use super::slot::{Resumption, Slot, slot};
+use super::slot::{Errand, Slot, slot};
 use super::state::{Commit, Woken};
 use crate::context::{self, Context};
 use crate::pid::Pid;
@@ -29,17 +29,18 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
 }
 
-/// What an actor wants done once it is off its stack.
-#[derive(Clone, Copy)]
+/// What an actor wants done once it is off its stack. What `Poll` and `Call` refer to stands in
+/// [`Local::errand`].
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parting {
     /// Queue it behind the others.
     Yield,
     /// Leave it parked, unless it was woken meanwhile.
     Park,
-    /// Poll, and resume the actor when that is ready; until then it is parked.
-    Poll(*mut *mut Resumption),
-    /// Call, and resume the actor at once.
-    Call(*mut dyn FnMut()),
+    /// Poll the errand, and resume the actor when that is ready; until then it is parked.
+    Poll,
+    /// Call the errand, and resume the actor at once.
+    Call,
     /// It has ended.
     End,
 }
@@ -71,9 +72,12 @@ pub(crate) struct Local {
     /// The suspended worker while an actor runs.
     worker: UnsafeCell<Context>,
     place: Cell<Place>,
+    /// The actor that runs or ran last.
     running: Cell<Option<&'static Slot>>,
     parting: Cell<Parting>,
-    ring: RefCell<Ring>,
+    /// What the worker is to poll or call, for the partings that say so.
+    errand: Cell<*mut *mut Errand>,
+    ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
     streak: Cell<u32>,
@@ -98,7 +102,8 @@ impl Local {
             place: Cell::new(Place::Host),
             running: Cell::new(None),
             parting: Cell::new(Parting::Park),
-            ring: RefCell::new(Ring::new()),
+            errand: Cell::new(std::ptr::null_mut()),
+            ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
             wheel: RefCell::new(Wheel::new(now)),
@@ -131,7 +136,8 @@ impl Local {
     /// The actor on whose behalf this thread runs, be it on its own stack or on the worker's.
     #[inline(always)]
     pub(crate) fn on_behalf_of(&self) -> Option<&'static Slot> {
-        self.running.get()
+        let on_stack = matches!(self.place.get(), Place::Host | Place::Worker);
+        self.running.get().filter(|_| !on_stack)
     }
 
     /// Whose code runs.
@@ -179,13 +185,13 @@ impl Local {
     /// Makes room in the queue for one more started actor.
     #[inline(always)]
     pub(crate) fn reserve(&self, started: usize) {
-        self.ring.borrow_mut().reserve(started);
+        self.with_ring(|ring| ring.reserve(started));
     }
 
     /// Queues an actor behind all others. Allocates nothing.
     #[inline(always)]
     pub(crate) fn queue(&self, actor: &'static Slot) {
-        self.ring.borrow_mut().push(actor);
+        self.with_ring(|ring| ring.push(actor));
     }
 
     /// Queues an actor that was woken on this thread: in the fast slot if an actor did it.
@@ -229,36 +235,38 @@ impl Local {
         true
     }
 
+    #[inline(always)]
+    fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {
+        // SAFETY: the ring belongs to the worker's thread, and the closures passed here, all in this
+        // file, call nothing that comes back to the ring.
+        f(unsafe { &mut *self.ring.get() })
+    }
+
     /// Takes the actor that shall run next.
     #[inline(always)]
     pub(crate) fn next(&self) -> Option<&'static Slot> {
-        let mut ring = self.ring.borrow_mut();
-        if let Some(actor) = self.next.take() {
+        if let Some(actor) = self.next.get() {
+            self.next.set(None);
             let streak = self.streak.get();
-            if streak < STREAK || ring.len() == 0 {
+            if streak < STREAK || self.with_ring(|ring| ring.len() == 0) {
                 self.streak.set(streak + 1);
                 return Some(actor);
             }
-            ring.push(actor);
+            self.queue(actor);
         }
         self.streak.set(0);
-        let actor = ring.pop();
-        if let Some(slot) = ring.peek(7) {
-            prefetch(std::ptr::from_ref(slot).cast());
-        }
-        if let Some(slot) = ring.peek(3) {
-            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
-            let sp = unsafe { (*slot.context.get()).stack_pointer() };
-            prefetch(std::ptr::with_exposed_provenance(sp));
-            prefetch(std::ptr::with_exposed_provenance(sp + 64));
-        }
-        actor
+        self.with_ring(|ring| {
+            if ring.len() > FAR {
+                prefetch_ahead(ring);
+            }
+            ring.pop()
+        })
     }
 
     /// Whether a started actor can run.
     #[inline(always)]
     pub(crate) fn has_queued(&self) -> bool {
-        self.next.get().is_some() || self.ring.borrow().len() > 0
+        self.next.get().is_some() || self.with_ring(|ring| ring.len() > 0)
     }
 
     /// Runs an actor until it parts. Gives back the actor if it has ended.
@@ -270,12 +278,11 @@ impl Local {
         self.running.set(Some(actor));
         let mut ended = None;
         // SAFETY: passed on.
-        if actor.resumption.get().is_null() || unsafe { self.poll(actor) } {
+        if actor.errand.get().is_null() || unsafe { self.poll(actor) } {
             // SAFETY: passed on.
             ended = unsafe { self.run(actor) };
         }
         self.place.set(Place::Worker);
-        self.running.set(None);
         ended
     }
 
@@ -287,26 +294,32 @@ impl Local {
             // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
             // caller owns its stack, and its flow was suspended on this thread or has not started.
             unsafe { context::switch(self.worker.get(), actor.context.get()) };
-            match self.parting.get() {
-                Parting::Yield => self.queue(actor),
-                Parting::Park => self.commit(actor),
-                Parting::Poll(resumption) => {
-                    actor.resumption.set(resumption);
-                    // SAFETY: the actor has just set it, and this worker owns its stack.
-                    if unsafe { self.poll(actor) } {
-                        continue;
-                    }
-                }
-                Parting::Call(call) => {
-                    self.place.set(Place::InCall);
-                    // SAFETY: the closure stands on the stack of the actor, which is suspended
-                    // until this returns; the closure does not unwind.
-                    unsafe { (*call)() };
-                    continue;
-                }
-                Parting::End => return Some(actor),
+            // Compared one after the other: a jump table would wait for a load.
+            let parting = self.parting.get();
+            if parting == Parting::Yield {
+                self.queue(actor);
+                return None;
             }
-            return None;
+            if parting == Parting::Park {
+                self.commit(actor);
+                return None;
+            }
+            if parting == Parting::End {
+                return Some(actor);
+            }
+            let errand = self.errand.get();
+            if parting == Parting::Call {
+                self.place.set(Place::InCall);
+                // SAFETY: the closure stands on the stack of the actor, which is suspended until
+                // this returns; the closure does not unwind.
+                let _: Poll<()> = unsafe { (**errand)() };
+                continue;
+            }
+            actor.errand.set(errand);
+            // SAFETY: the actor has just set it, and this worker owns its stack.
+            if !unsafe { self.poll(actor) } {
+                return None;
+            }
         }
     }
 
@@ -327,12 +340,12 @@ impl Local {
     /// This worker owns the actor's stack, and the actor waits with [`Parting::Poll`].
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         self.place.set(Place::InPoll);
-        // SAFETY: the resumption stands on the stack of the actor, which is suspended in
+        // SAFETY: the errand stands on the stack of the actor, which is suspended in
         // `park::poll_natively`, and does not unwind.
-        let polled = unsafe { (**actor.resumption.get())() };
+        let polled = unsafe { (**actor.errand.get())() };
         self.place.set(Place::Worker);
         if polled.is_ready() {
-            actor.resumption.set(std::ptr::null_mut());
+            actor.errand.set(std::ptr::null_mut());
             return true;
         }
         self.commit(actor);
@@ -342,11 +355,12 @@ impl Local {
     /// Leaves the running actor's stack for the worker's; returns when the actor is resumed.
     ///
     /// # Safety
-    /// `actor` is the running actor, on its own stack. What `parting` points to stays valid until
+    /// `actor` is the running actor, on its own stack. For `Poll` and `Call`, `errand` is valid until
     /// this returns, and does not unwind when called.
     #[inline(never)]
-    pub(crate) unsafe fn leave(&self, actor: &Slot, parting: Parting) {
+    pub(crate) unsafe fn leave(&self, actor: &Slot, parting: Parting, errand: *mut *mut Errand) {
         self.parting.set(parting);
+        self.errand.set(errand);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
         unsafe { context::switch(actor.context.get(), self.worker.get()) };
     }
@@ -365,6 +379,25 @@ impl Drop for Entered<'_> {
         if let Some(outer) = self.outer {
             LOCAL.set(outer);
         }
+    }
+}
+
+/// The slot of the actor this many places ahead is fetched, ...
+const FAR: usize = 8;
+/// ... and the top of the stack of the one this many places ahead.
+const NEAR: usize = 4;
+
+/// Fetches what the actors that come next will touch: with many, each is cold.
+#[inline(always)]
+fn prefetch_ahead(ring: &Ring) {
+    if let Some(slot) = ring.peek(FAR) {
+        prefetch(std::ptr::from_ref(slot).cast());
+    }
+    if let Some(slot) = ring.peek(NEAR) {
+        // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
+        let sp = unsafe { (*slot.context.get()).stack_pointer() };
+        prefetch(std::ptr::with_exposed_provenance(sp));
+        prefetch(std::ptr::with_exposed_provenance(sp + 64));
     }
 }
 

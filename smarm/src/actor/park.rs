@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -24,7 +25,7 @@ use std::time::Instant;
 
 use super::local::{Local, Parting, Place};
 use super::record::Record;
-use super::slot::{Resumption, Slot};
+use super::slot::{Errand, Slot};
 use super::waker::waker;
 use crate::pid::Pid;
 use crate::timer::{clock, wheel};
@@ -86,15 +87,29 @@ impl Running {
 
     #[inline(always)]
     fn leave(self, parting: Parting) {
+        self.leave_to(parting, ptr::null_mut());
+    }
+
+    /// Leaves for the worker to poll or call something on its stack.
+    #[inline(always)]
+    fn leave_for(self, parting: Parting, errand: &mut (dyn FnMut() -> Poll<()> + '_)) {
+        let errand: *mut (dyn FnMut() -> Poll<()> + '_) = errand;
+        // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
+        let mut errand: *mut Errand = unsafe { std::mem::transmute(errand) };
+        self.leave_to(parting, &raw mut errand);
+    }
+
+    #[inline(always)]
+    fn leave_to(self, parting: Parting, errand: *mut *mut Errand) {
         // An actor that parks while it unwinds makes `thread::panicking` true for its neighbours.
         let unwinding = thread::panicking() && is_unwinding();
         let parked = &self.local.parked_unwinding;
         if unwinding {
             parked.set(parked.get() + 1);
         }
-        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` are only made by
-        // `await_natively` and `call_natively`, which keep their closures alive and catch panics.
-        unsafe { self.local.leave(self.slot, parting) };
+        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` come through
+        // `leave_for`, whose callers keep their closures alive and catch panics in them.
+        unsafe { self.local.leave(self.slot, parting, errand) };
         if unwinding {
             parked.set(parked.get() - 1);
         }
@@ -148,14 +163,16 @@ impl Running {
     }
 
     /// Parks until `poll`, run on the worker's stack, is ready. It must not unwind.
+    #[inline(always)]
     fn poll_natively(self, poll: &mut (dyn FnMut() -> Poll<()> + '_), to_the_end: bool) {
-        let poll: *mut (dyn FnMut() -> Poll<()> + '_) = poll;
-        // SAFETY: extends the lifetime; the worker polls it before `leave` returns and never again.
-        let mut poll: *mut Resumption = unsafe { std::mem::transmute(poll) };
-        let ignores = &self.record().ignores_kill;
-        let before = ignores.replace(to_the_end);
-        self.leave(Parting::Poll(&raw mut poll));
-        ignores.set(before);
+        if to_the_end {
+            let ignores = &self.record().ignores_kill;
+            let before = ignores.replace(true);
+            self.leave_for(Parting::Poll, poll);
+            ignores.set(before);
+        } else {
+            self.leave_for(Parting::Poll, poll);
+        }
     }
 
     /// Parks, although a kill may have been asked for.
@@ -442,14 +459,11 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
     };
     let mut f = Some(f);
     let mut outcome = None;
-    let mut call = || {
+    actor.leave_for(Parting::Call, &mut || {
         let f = f.take().expect("called once");
         outcome = Some(catch_unwind(AssertUnwindSafe(f)));
-    };
-    let call: *mut (dyn FnMut() + '_) = &mut call;
-    // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
-    let call: *mut (dyn FnMut() + 'static) = unsafe { std::mem::transmute(call) };
-    actor.leave(Parting::Call(call));
+        Poll::Ready(())
+    });
     match outcome.expect("the worker has called it") {
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),
@@ -460,7 +474,6 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
 pub(crate) fn yield_now() {
     match Running::current() {
         Some(actor) => {
-            actor.obey();
             actor.leave(Parting::Yield);
             actor.obey();
         }

@@ -28,15 +28,15 @@ use crate::stack::{
     reserve::Reservation,
 };
 
-/// A poll to be run on the worker's stack before its actor is resumed.
-pub(crate) type Resumption = dyn FnMut() -> Poll<()>;
+/// What an actor has the worker do on the worker's stack before it is resumed.
+pub(crate) type Errand = dyn FnMut() -> Poll<()>;
 
 /// One actor's place. Which thread may touch which field, and when:
 ///
 /// | field | who |
 /// |---|---|
 /// | `state` | anybody, by the rules of [`State`] |
-/// | `context`, `resumption` | the owner of the stack |
+/// | `context`, `errand` | the owner of the stack |
 /// | `home` | written by the worker that starts the actor; read by whoever wakes it |
 /// | `link` | whoever holds the actor outside its worker: a waker, or the inbox |
 /// | `index` | written before the first `NEW`, the same for ever |
@@ -46,7 +46,7 @@ pub(crate) struct Slot {
     pub(crate) context: UnsafeCell<Context>,
     home: AtomicPtr<Home>,
     /// The thin pointer to a fat one on the actor's own stack; null unless it waits in a poll.
-    pub(crate) resumption: Cell<*mut *mut Resumption>,
+    pub(crate) errand: Cell<*mut *mut Errand>,
     /// The next slot in an inbox, plus one; 0 ends the list.
     pub(crate) link: AtomicU32,
     index: AtomicU32,
@@ -59,27 +59,32 @@ unsafe impl Sync for Slot {}
 const _: () = assert!(size_of::<Slot>() == 64);
 
 impl Slot {
+    #[inline(always)]
     pub(crate) fn index(&self) -> u32 {
         self.index.load(Relaxed)
     }
 
     /// The pid of the actor that lives here.
+    #[inline(always)]
     pub(crate) fn pid(&self) -> Pid {
         Pid::new(self.index(), self.state.load().generation())
     }
 
     /// The worker that has started the actor, if one has.
+    #[inline(always)]
     pub(crate) fn home(&self) -> Option<&'static Home> {
         // SAFETY: homes are leaked, so a pointer to one is valid for ever.
         unsafe { self.home.load(Acquire).as_ref() }
     }
 
+    #[inline(always)]
     pub(crate) fn set_home(&self, home: Option<&'static Home>) {
         let home = home.map_or(std::ptr::null_mut(), |home| std::ptr::from_ref(home).cast_mut());
         self.home.store(home, Release);
     }
 
     /// The record of the actor that lives here, at the top of its stack.
+    #[inline(always)]
     pub(crate) fn record(&self) -> *mut Record {
         Record::at(self.index())
     }

@@ -53,19 +53,24 @@ const GENERATION_SHIFT: u32 = INDEX_BITS;
 pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
+    #[inline(always)]
     pub(crate) fn phase(self) -> u64 {
         self.0 & PHASE
     }
+    #[inline(always)]
     pub(crate) fn killed(self) -> bool {
         self.0 & KILLED != 0
     }
+    #[inline(always)]
     pub(crate) fn generation(self) -> u64 {
         self.0 >> GENERATION_SHIFT
     }
     /// Whether an actor lives here.
+    #[inline(always)]
     pub(crate) fn live(self) -> bool {
         self.phase() != FREE
     }
+    #[inline(always)]
     fn with_phase(self, phase: u64) -> Self {
         Self(self.0 & !PHASE | phase)
     }
@@ -111,11 +116,13 @@ impl State {
         Self(AtomicU64::new(generation << GENERATION_SHIFT))
     }
 
+    #[inline(always)]
     pub(crate) fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Acquire))
     }
 
     /// `FREE => NEW`. By who took the slot from the free list. Gives the generation of the new life.
+    #[inline(always)]
     pub(crate) fn occupy(&self) -> u64 {
         let free = Snapshot(self.0.load(Relaxed));
         debug_assert_eq!(free.phase(), FREE);
@@ -126,6 +133,7 @@ impl State {
     }
 
     /// `NEW => RUNNABLE`. By the worker that starts the actor.
+    #[inline(always)]
     pub(crate) fn start(&self) {
         // A flip of the bits that differ, because a kill may set its bit at the same time.
         let before = Snapshot(self.0.fetch_xor(NEW ^ RUNNABLE, AcqRel));
@@ -134,6 +142,7 @@ impl State {
 
     /// `RUNNABLE => PARKED`, or refused: `NOTIFIED => RUNNABLE`, or a kill request that the
     /// actor does not ignore. By the actor's worker, once the actor is off its stack.
+    #[inline(always)]
     pub(crate) fn commit(&self, ignores_kill: impl Fn() -> bool) -> Commit {
         let mut now = Snapshot(self.0.load(Relaxed));
         loop {
@@ -149,6 +158,7 @@ impl State {
     }
 
     /// `PARKED => RUNNABLE`, `RUNNABLE => NOTIFIED`. By anybody, at any time.
+    #[inline(always)]
     pub(crate) fn wake(&self, generation: u64) -> Woken {
         self.rouse(generation, 0)
     }
@@ -158,6 +168,7 @@ impl State {
         self.rouse(generation, KILLED)
     }
 
+    #[inline(always)]
     fn rouse(&self, generation: u64, request: u64) -> Woken {
         let mut now = Snapshot(self.0.load(Relaxed));
         loop {
@@ -181,6 +192,7 @@ impl State {
 
     /// Any phase `=> FREE`, with the next generation. By the actor's worker, when the actor has
     /// ended, or by its spawner, when it never became visible.
+    #[inline(always)]
     pub(crate) fn free(&self, last_generation: u64) -> Freed {
         let generation = Snapshot(self.0.load(Relaxed)).generation();
         if generation >= last_generation {

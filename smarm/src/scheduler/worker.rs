@@ -8,8 +8,8 @@
 //!    again), when the host's budget is spent, or when nothing can run.
 //! 4. In the last case the worker searches for new actors elsewhere, perhaps spins, then sleeps.
 //!
-//! A clock read costs as much as a switch, so a batch is as long as fits a tenth of a turn by the
-//! measure of the batches before. Should one actor suddenly compute, the monitor's `overdue` mark
+//! A clock read costs more than a switch, so a batch is as long as fits a tenth of a turn by the
+//! measure of the batches before, and a turn that runs dry within its first batch reads no clock. Should one actor suddenly compute, the monitor's `overdue` mark
 //! ends the batch.
 
 use std::cell::{Cell, RefCell};
@@ -39,6 +39,8 @@ use crate::timer::clock;
 const TURN: u64 = 200_000;
 /// How long a batch should last, in nanoseconds.
 const BATCH: u64 = TURN / 10;
+/// The first batch, in actors.
+const FIRST_BATCH: u32 = 64;
 /// The longest batch, in actors.
 const LONGEST_BATCH: u32 = 1024;
 /// One in so many actors is a new one, if there is one, however many started ones can run.
@@ -125,7 +127,7 @@ impl Worker {
             pool: RefCell::new(LocalPool::new()),
             started: Cell::new(0),
             tick: Cell::new(0),
-            batch: Cell::new(1),
+            batch: Cell::new(FIRST_BATCH),
             searching: Cell::new(false),
             asleep: Cell::new(false),
             stopped: Cell::new(false),
@@ -248,6 +250,32 @@ impl Drop for Worker {
 const ELSEWHERE: &str = "smarm: a worker was used on another thread than the one that it belongs to; actors never \
     change thread, so poll it where it was polled first (on tokio: spawn it on a `LocalSet` or a current-thread runtime)";
 
+/// How a batch ended.
+enum Batch {
+    /// It has run as many actors as it should.
+    Full,
+    /// No further actor can run.
+    Dry,
+    /// The monitor found it too long, or the host's budget is spent: the turn is over.
+    Cut,
+}
+
+/// When a turn looked at the clock. A short one need not.
+#[derive(Default)]
+struct Watch {
+    first: Option<u64>,
+    last: Option<u64>,
+}
+
+impl Watch {
+    fn read(&mut self) -> u64 {
+        let now = clock::now();
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        now
+    }
+}
+
 /// How many turns a worker that is dropped before its runtime has shut down gives its actors to end.
 const LAST_TURNS: u32 = 10_000;
 
@@ -281,28 +309,40 @@ impl Core {
         pulse.turns.store(pulse.turns.load(Relaxed).wrapping_add(1), Relaxed);
         self.rise();
         local.turn_over.set(false);
-        let mut now = clock::now();
-        let end = now + TURN;
+        let mut watch = Watch::default();
         loop {
-            self.take_in(now);
-            let ran = self.run_batch();
-            let before = now;
-            now = clock::now();
-            self.adapt(ran, now - before);
-            if ran == 0 {
-                if let Some(turn) = self.run_dry() {
-                    return turn;
+            self.take_in(&mut watch);
+            match self.run_batch() {
+                Batch::Full if self.is_over(&mut watch) => return Turn::Busy,
+                Batch::Full => {}
+                Batch::Cut => return Turn::Busy,
+                Batch::Dry => {
+                    if let Some(turn) = self.run_dry() {
+                        return turn;
+                    }
                 }
-                now = clock::now();
-            }
-            if now >= end || local.turn_over.get() {
-                return Turn::Busy;
             }
         }
     }
 
+    /// Reads the clock after a full batch: chooses the length of the next one by what this one took,
+    /// and says whether the turn has lasted long enough.
+    fn is_over(&self, watch: &mut Watch) -> bool {
+        let before = watch.last;
+        let now = watch.read();
+        if let Some(before) = before {
+            let batch = self.batch.get();
+            if now - before > BATCH {
+                self.batch.set((batch / 2).max(1));
+            } else if now - before < BATCH / 2 {
+                self.batch.set((batch * 2).min(LONGEST_BATCH));
+            }
+        }
+        watch.first.is_some_and(|first| now >= first + TURN)
+    }
+
     /// Step 1 of a turn.
-    fn take_in(&self, now: u64) {
+    fn take_in(&self, watch: &mut Watch) {
         let local = &self.local;
         if local.home.has_mail() {
             local.home.take(|actor| {
@@ -313,6 +353,7 @@ impl Core {
             });
         }
         if !local.wheel.borrow().is_empty() {
+            let now = watch.read();
             loop {
                 let due = local.wheel.borrow_mut().pop_expired(now);
                 let Some(pid) = due else { break };
@@ -325,14 +366,18 @@ impl Core {
         }
     }
 
-    /// Step 2 of a turn. Says how many actors it ran.
-    fn run_batch(&self) -> u32 {
+    /// Step 2 of a turn.
+    fn run_batch(&self) -> Batch {
         let pulse = &self.local.home.pulse;
         let batch = self.batch.get();
+        let mut end = Batch::Full;
         let first = self.tick.get();
         let mut tick = first;
         while tick.wrapping_sub(first) < batch {
-            let Some(actor) = self.next(tick) else { break };
+            let Some(actor) = self.next(tick) else {
+                end = Batch::Dry;
+                break;
+            };
             tick = tick.wrapping_add(1);
             pulse.switches.store(u64::from(tick), Relaxed);
             pulse.running.store(actor.index() + 1, Relaxed);
@@ -343,22 +388,13 @@ impl Core {
             }
             if pulse.overdue.load(Relaxed) || self.local.turn_over.get() {
                 pulse.overdue.store(false, Relaxed);
+                end = Batch::Cut;
                 break;
             }
         }
         pulse.running.store(0, Relaxed);
         self.tick.set(tick);
-        tick.wrapping_sub(first)
-    }
-
-    /// Chooses the length of the next batch by what this one took.
-    fn adapt(&self, ran: u32, took: u64) {
-        let batch = self.batch.get();
-        if took > BATCH {
-            self.batch.set((batch / 2).max(1));
-        } else if ran == batch && took < BATCH / 2 {
-            self.batch.set((batch * 2).min(LONGEST_BATCH));
-        }
+        end
     }
 
     /// Takes the actor to run next, starting it if it is new.
