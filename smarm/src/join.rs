@@ -201,7 +201,8 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Joins several actors and gives a tuple of their results, in the order of the handles.
 ///
-/// All are waited for, also if one fails.
+/// All are waited for, also if one fails. They run side by side: every handle is made before the
+/// first is waited for.
 ///
 /// ```
 /// smarm::run(|| {
@@ -211,5 +212,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// ```
 #[macro_export]
 macro_rules! join {
-    ($($handle:expr),+ $(,)?) => { ($($crate::JoinHandle::join($handle),)+) };
+    // All handles are there, and so all actors spawned, before the first is waited for. Each round
+    // binds a `handle` of its own, as macros are hygienic.
+    (@bound $($handle:ident)+;) => { ($($crate::JoinHandle::join($handle),)+) };
+    (@bound $($bound:ident)*; $next:expr $(, $rest:expr)*) => {{
+        let handle = $next;
+        $crate::join!(@bound $($bound)* handle; $($rest),*)
+    }};
+    ($($handle:expr),+ $(,)?) => { $crate::join!(@bound; $($handle),+) };
 }

@@ -23,8 +23,10 @@ pub mod runtime;
 mod scheduler;
 mod spawn;
 mod stack;
+pub mod supervisor;
 mod timer;
 
+pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};
 pub use current::{self_pid, sleep, sleep_until, try_self_pid, yield_now};

@@ -12,11 +12,10 @@ use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
 
 use crate::actor::local::{Local, Parting};
 use crate::actor::park::{self, Kill, message};
-use crate::actor::record::{self, End, Record, Watcher};
+use crate::actor::record::{End, Record};
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::channel::oneshot;
@@ -57,7 +56,12 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    expect(Builder::new().spawn(f))
+    let spawned = match worker::current() {
+        // SAFETY: `Send` and `'static`.
+        Some(core) => unsafe { spawn_here(core, core.shared.settings.area, None, f) },
+        None => Err(SpawnError::NoRuntime),
+    };
+    expect(spawned)
 }
 
 /// Starts an actor on this very worker. So neither its closure nor its result need be `Send`.
@@ -248,14 +252,8 @@ impl Builder {
         F: FnOnce() -> T,
     {
         if let (Some(core), None) = (self.own_core(), self.worker) {
-            let area = self.area(&core.shared)?;
             // SAFETY: passed on.
-            let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, self.name, f)? };
-            if let Some(actor) = actor {
-                core.offer(actor);
-            }
-            park::yield_if_overdue();
-            return Ok(handle);
+            return unsafe { spawn_here(core, self.area(&core.shared)?, self.name, f) };
         }
         // SAFETY: passed on.
         unsafe { self.spawn_elsewhere(f) }
@@ -293,6 +291,29 @@ impl Builder {
     }
 }
 
+/// Spawns on the runtime of this thread's worker.
+///
+/// # Safety
+/// As for [`Builder::spawn_unchecked`].
+#[inline(always)]
+unsafe fn spawn_here<F, T>(
+    core: &Core,
+    area: Area,
+    name: Option<Box<str>>,
+    f: F,
+) -> Result<JoinHandle<T>, SpawnError>
+where
+    F: FnOnce() -> T,
+{
+    // SAFETY: passed on.
+    let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, name, f)? };
+    if let Some(actor) = actor {
+        core.offer(actor);
+    }
+    park::yield_if_overdue();
+    Ok(handle)
+}
+
 /// The closure of an actor and where its result goes.
 struct Body<F, T> {
     f: F,
@@ -321,28 +342,33 @@ where
     let (result, receiver) = oneshot::channel();
     let handle = JoinHandle::new(pid, receiver);
     if refuse || shared.stopping() {
-        match slot.state.free(shared.settings.last_generation) {
-            // SAFETY: acquired by the caller, and nothing was put there.
-            Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
-            // SAFETY: as above.
-            Freed::UsedUp => unsafe { pool::retire(slot.index()) },
-        }
+        give_back(slot, shared);
         drop(f);
         // The receiver is there, in the handle.
         let _ = result.send(Err(JoinError::Killed));
         return Ok((None, handle));
     }
-    let watcher = record::with_current(|parent| parent.and_then(|parent| parent.mailbox.borrow().clone()));
     // SAFETY: the stack was acquired by the caller and belongs to the new actor.
     unsafe {
         if size_of::<F>() > LARGEST_INLINE {
             let f = Box::new(f);
-            place(slot, pid, name, watcher, Body { f: move || f(), result });
+            place(slot, pid, name, Body { f: move || f(), result });
         } else {
-            place(slot, pid, name, watcher, Body { f, result });
+            place(slot, pid, name, Body { f, result });
         }
     }
     Ok((Some(slot), handle))
+}
+
+/// Frees a slot and its stack on which nothing was put.
+#[cold]
+fn give_back(slot: &Slot, shared: &Shared) {
+    match slot.state.free(shared.settings.last_generation) {
+        // SAFETY: acquired by the caller, and nothing was put there.
+        Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
+        // SAFETY: as above.
+        Freed::UsedUp => unsafe { pool::retire(slot.index()) },
+    }
 }
 
 /// Where the closure stands, below the record.
@@ -357,13 +383,8 @@ fn body_at<F, T>(record: *mut Record) -> *mut Body<F, T> {
 /// # Safety
 /// The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn place<F, T>(
-    slot: &Slot,
-    pid: Pid,
-    name: Option<Box<str>>,
-    watcher: Option<Arc<dyn Watcher>>,
-    body: Body<F, T>,
-) where
+unsafe fn place<F, T>(slot: &Slot, pid: Pid, name: Option<Box<str>>, body: Body<F, T>)
+where
     F: FnOnce() -> T,
 {
     let record = slot.record();
@@ -371,7 +392,7 @@ unsafe fn place<F, T>(
     let top = at.cast::<u8>().map_addr(|address| address & !15);
     // SAFETY: record and body lie at the top of the stack, aligned, and do not overlap.
     unsafe {
-        record.write(Record::new(pid, run::<F, T>, name, watcher));
+        Record::write(record, pid, run::<F, T>, name);
         at.write(body);
     }
     let context = Context::entry(top, main, record.cast());
@@ -433,15 +454,19 @@ where
     if !noticed && result.is_closed() {
         log_panic(record.pid, name, &end);
     }
-    // The value is dropped here if nobody wants it, and that drop may panic.
-    let delivered = catch_unwind(AssertUnwindSafe(|| drop(result.send(outcome))));
-    if let Err(payload) = delivered {
-        log_panic(
-            record.pid,
-            name,
-            &End::Panicked { message: message(&*payload), place: record.place.take().as_deref() },
-        );
-        std::mem::forget(payload); // its drop might panic too
+    if let Err(unwanted) = result.send(outcome) {
+        discard(record, unwanted);
+    }
+}
+
+/// Drops a result that nobody wants. The drop may panic, and so may that of the panic's payload.
+#[cold]
+fn discard<T>(record: &Record, result: Result<T, JoinError>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
+        let place = record.place.take();
+        let end = End::Panicked { message: message(&*payload), place: place.as_deref() };
+        log_panic(record.pid, record.name.as_deref(), &end);
+        std::mem::forget(payload);
     }
 }
 

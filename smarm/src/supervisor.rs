@@ -78,7 +78,7 @@ impl Signal {
 pub fn mailbox() -> Receiver<Signal> {
     let (sender, receiver) = channel();
     record::with_current(|record| match record {
-        Some(record) => *record.mailbox.borrow_mut() = Some(Arc::new(Mailbox(sender))),
+        Some(record) => record.set_mailbox(Arc::new(Mailbox(sender))),
         None => panic!(
             "smarm: supervisor::mailbox was called outside an actor: call it in the actor that shall be told \
              of its children's ends"

@@ -263,12 +263,6 @@ impl Local {
         })
     }
 
-    /// Whether a started actor can run.
-    #[inline(always)]
-    pub(crate) fn has_queued(&self) -> bool {
-        self.next.get().is_some() || self.with_ring(|ring| ring.len() > 0)
-    }
-
     /// Runs an actor until it parts. Gives back the actor if it has ended.
     ///
     /// # Safety

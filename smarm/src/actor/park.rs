@@ -101,34 +101,43 @@ impl Running {
 
     #[inline(always)]
     fn leave_to(self, parting: Parting, errand: *mut *mut Errand) {
-        // An actor that parks while it unwinds makes `thread::panicking` true for its neighbours.
-        let unwinding = thread::panicking() && is_unwinding();
-        let parked = &self.local.parked_unwinding;
-        if unwinding {
-            parked.set(parked.get() + 1);
+        if thread::panicking() {
+            return self.leave_while_panicking(parting, errand);
         }
         // SAFETY: this is the running actor on its own stack. `Poll` and `Call` come through
         // `leave_for`, whose callers keep their closures alive and catch panics in them.
         unsafe { self.local.leave(self.slot, parting, errand) };
-        if unwinding {
-            parked.set(parked.get() - 1);
-        }
+    }
+
+    /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
+    /// worker counts such actors.
+    #[cold]
+    fn leave_while_panicking(self, parting: Parting, errand: *mut *mut Errand) {
+        let parked = &self.local.parked_unwinding;
+        let own = u32::from(is_unwinding());
+        parked.set(parked.get() + own);
+        // SAFETY: as in `leave_to`.
+        unsafe { self.local.leave(self.slot, parting, errand) };
+        parked.set(parked.get() - own);
     }
 
     /// Unwinds if the actor is to be killed and does not unwind yet. Says whether it is killed.
     #[inline(always)]
     fn obey(self) -> bool {
         let killed = self.killed();
-        if killed && !is_unwinding() {
+        if killed {
             self.unwind();
         }
         killed
     }
 
+    /// Unwinds, unless the actor does so already.
     #[cold]
-    fn unwind(self) -> ! {
-        self.record().panicked.set(true);
-        resume_unwind(Box::new(Kill))
+    fn unwind(self) {
+        if !is_unwinding() {
+            self.record().panicked.set(true);
+            resume_unwind(Box::new(Kill));
+        }
     }
 
     /// Yields if the running slice has been too long, and nobody has forbidden it.
@@ -239,7 +248,12 @@ fn wait_actor<F: Future>(
 ) -> Result<F::Output, Interrupt> {
     let waker = waker(actor.pid());
     let mut cx = Context::from_waker(&waker);
-    if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+    // smarm's own futures allocate under their locks.
+    let mut poll = || {
+        let _own_code = own_code();
+        future.as_mut().poll(&mut cx)
+    };
+    if let Poll::Ready(value) = poll() {
         actor.yield_if_overdue();
         return Ok(value);
     }
@@ -256,7 +270,7 @@ fn wait_actor<F: Future>(
             (true, _) | (_, Manner::Unbroken) => actor.park_regardless(),
             (false, _) => actor.leave(Parting::Park),
         }
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+        if let Poll::Ready(value) = poll() {
             return Ok(value);
         }
         if timer.has_fired() {
@@ -391,7 +405,8 @@ pub(crate) fn await_natively<F: Future>(
     let waker = waker(actor.pid());
     let mut timer = Timer { actor, key: None };
     let mut outcome: Option<thread::Result<Result<F::Output, Interrupt>>> = None;
-    let to_the_end = actor.obey();
+    // While the actor unwinds, a kill that comes later does not end the wait either.
+    let to_the_end = actor.obey() || is_unwinding();
     let mut poll = || {
         if actor.killed() && !to_the_end {
             return Poll::Ready(()); // to unwind, or to be cancelled, on its own stack

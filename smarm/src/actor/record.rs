@@ -53,7 +53,8 @@ pub(crate) struct Record {
     pub(crate) run: unsafe fn(*mut Self, killed: bool),
     pub(crate) watcher: Option<Arc<dyn Watcher>>,
     /// Who is told of the ends of actors that this one spawns.
-    pub(crate) mailbox: RefCell<Option<Arc<dyn Watcher>>>,
+    mailbox: RefCell<Option<Arc<dyn Watcher>>>,
+    has_mailbox: Cell<bool>,
     /// Where the last panic came from.
     pub(crate) place: Cell<Option<Box<str>>>,
     /// A panic has passed the hook, or a kill has begun to unwind, on this actor.
@@ -77,25 +78,48 @@ impl Record {
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }
 
-    pub(crate) fn new(
+    /// Writes the record of a new actor, which the calling actor watches if it has a mailbox.
+    ///
+    /// # Safety
+    /// `at` is where the record of an unused stack belongs, and the stack is the caller's.
+    #[inline(always)]
+    pub(crate) unsafe fn write(
+        at: *mut Self,
         pid: Pid,
         run: unsafe fn(*mut Self, bool),
         name: Option<Box<str>>,
-        watcher: Option<Arc<dyn Watcher>>,
-    ) -> Self {
-        Self {
-            pid,
-            visible: visible(name.as_deref().unwrap_or("")),
-            name,
-            run,
-            watcher,
-            mailbox: RefCell::new(None),
-            place: Cell::new(None),
-            panicked: Cell::new(false),
-            ignores_kill: Cell::new(false),
-            preemptible: Cell::new(false),
-            undisturbed: Cell::new(0),
+    ) {
+        let watcher = with_current(|parent| match parent {
+            Some(parent) if parent.has_mailbox.get() => parent.mailbox.borrow().clone(),
+            _ => None,
+        });
+        // SAFETY: by the caller. In place, as it is large.
+        unsafe {
+            at.write(Self {
+                pid,
+                visible: match &name {
+                    None => [const { AtomicU64::new(0) }; VISIBLE / 8],
+                    Some(name) => visible(name),
+                },
+                name,
+                run,
+                watcher,
+                has_mailbox: Cell::new(false),
+                mailbox: RefCell::new(None),
+                place: Cell::new(None),
+                panicked: Cell::new(false),
+                ignores_kill: Cell::new(false),
+                preemptible: Cell::new(false),
+                undisturbed: Cell::new(0),
+            });
         }
+    }
+
+    /// From now on `watcher` is told of the ends of actors that this one spawns.
+    pub(crate) fn set_mailbox(&self, watcher: Arc<dyn Watcher>) {
+        let earlier = self.mailbox.replace(Some(watcher));
+        self.has_mailbox.set(true);
+        drop(earlier);
     }
 
     /// Reads the beginning of the name of whoever lives at `index`, from any thread or signal
@@ -111,6 +135,7 @@ impl Record {
     }
 }
 
+#[cold]
 fn visible(name: &str) -> [AtomicU64; VISIBLE / 8] {
     let mut end = name.len().min(VISIBLE);
     while !name.is_char_boundary(end) {

@@ -79,8 +79,11 @@ impl Registry {
     pub(super) fn reserve(&self) -> Key {
         let mut table = self.lock();
         let index = table.free.pop().unwrap_or_else(|| {
+            let index = table.entries.len();
             table.entries.push(Entry { generation: 0, source: Weak::new() });
-            table.entries.len() - 1
+            // So that the end of a source never allocates: it may be part of an unwinding.
+            table.free.reserve(index + 1);
+            index
         });
         self.len.fetch_add(1, Ordering::Relaxed);
         Key::new(index, table.entries[index].generation)

@@ -1,6 +1,5 @@
 //! The few system calls that reactor, I/O and sockets share.
 
-use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
@@ -9,8 +8,8 @@ use std::time::Duration;
 use super::Direction;
 
 /// Turns the -1 of a system call into its error.
-pub(crate) fn check(result: c_int) -> io::Result<c_int> {
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
+    if result == T::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 /// The span as the kernel wants it; one beyond its range becomes its longest.

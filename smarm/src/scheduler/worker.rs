@@ -367,6 +367,7 @@ impl Core {
     }
 
     /// Step 2 of a turn.
+    #[inline(never)] // a loop with the registers for itself
     fn run_batch(&self) -> Batch {
         let pulse = &self.local.home.pulse;
         let batch = self.batch.get();
@@ -416,7 +417,7 @@ impl Core {
     }
 
     /// Takes a new actor from the own deque or from the injector.
-    #[inline(always)]
+    #[inline(never)]
     fn next_new(&self, tick: u32) -> Option<u32> {
         if tick % (NEW_EVERY * OLDEST_EVERY) == 0 {
             let oldest = self.shared.take_injected(&self.deque).or_else(|| self.shared.steal(self.index));

@@ -82,6 +82,7 @@ impl Shelf {
 }
 
 /// Where the stacks of an area are.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Census {
     /// How many there are.
@@ -97,6 +98,7 @@ pub(crate) struct Census {
 }
 
 /// Counts the stacks of an area.
+#[cfg(test)]
 pub(crate) fn census(area: Area) -> Census {
     let shelf = lock(area);
     let (warm, cold, retired) = (shelf.warm.len(), shelf.cold.len(), shelf.retired);

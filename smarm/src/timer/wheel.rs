@@ -186,6 +186,7 @@ impl<T> Wheel<T> {
     }
 
     /// How many entries are pending.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.pending
     }

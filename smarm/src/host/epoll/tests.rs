@@ -142,6 +142,39 @@ fn an_event_during_an_attempt_is_not_cleared_by_it() {
     assert!(matches!(polled, Poll::Ready(Ok(1))), "{polled:?}");
 }
 
+thread_local! {
+    /// What happens while [`HOOKED`] is cloned.
+    static HOOK: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+}
+
+static HOOKED: std::task::RawWakerVTable = {
+    fn clone(_: *const ()) -> std::task::RawWaker {
+        if let Some(hook) = HOOK.take() {
+            hook();
+        }
+        std::task::RawWaker::new(ptr::null(), &HOOKED)
+    }
+    fn nothing(_: *const ()) {}
+    std::task::RawWakerVTable::new(clone, nothing, nothing, nothing)
+};
+
+#[test]
+fn an_event_before_the_waker_is_kept_is_not_missed() {
+    let epoll = std::rc::Rc::new(Epoll::new().unwrap());
+    let (near, mut far) = pair();
+    let source = epoll.register(near.as_fd()).unwrap();
+    epoll.wait(NOT_AT_ALL).unwrap();
+    // The waker is cloned after the readiness was looked at, and before the waker is kept.
+    let reactor = std::rc::Rc::clone(&epoll);
+    HOOK.set(Some(Box::new(move || {
+        far.write_all(b"x").unwrap();
+        assert_eq!(reactor.wait(NOT_AT_ALL).unwrap(), 1);
+    })));
+    // SAFETY: the functions of the table do not use the pointer.
+    let waker = unsafe { Waker::new(ptr::null(), &HOOKED) };
+    assert_eq!(ready(poll_read(&source, 1, &waker, &near, 8)), (1, 2));
+}
+
 #[test]
 fn an_event_during_a_short_read_is_not_cleared_by_it() {
     let epoll = Epoll::new().unwrap();
@@ -184,6 +217,8 @@ fn data_behind_an_urgent_byte_survives_a_short_read() {
     // SAFETY: one byte is readable at the pointer.
     assert_eq!(unsafe { libc::send(far.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) }, 1);
     (&far).write_all(b"def").unwrap();
+    // One edge for all of it, before the read that stops at the mark.
+    epoll.wait(Some(Duration::from_secs(5))).unwrap();
     let mut bytes = 0;
     while bytes < 6 {
         bytes += run(&epoll, poll_fn(|cx| poll_read(&source, 1, cx.waker(), &near, 8).0)).unwrap();

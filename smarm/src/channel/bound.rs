@@ -1,0 +1,362 @@
+//! What bounds a channel: permits to send, and a first-in, first-out list of senders without one.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | permit | room for one message; the channel starts with as many as its capacity |
+//! | admit | put the message of the oldest waiting sender into the channel on that sender's behalf |
+//! | rendezvous | a channel of capacity 0 |
+//! | offer | the one permit of a rendezvous, which exists while its receiver waits |
+//!
+//! One word, `room`, holds the number of free permits and the flags `WAITERS` and `CLOSED`.
+//!
+//! Sending:
+//! 1. Take a permit if there is one and nobody waits: one compare-and-swap, and no lock.
+//! 2. Else lock the list, and either find a permit after all (and nobody who waits), or set `WAITERS`
+//!    and be queued, with the message.
+//!
+//! Receiving, once a message was taken from the channel:
+//! 1. Give the permit back: one addition. If `WAITERS` was not set, that is all.
+//! 2. Else lock the list and take the permit for the oldest waiter, whose message is put into the
+//!    channel. That sender needs nothing any more but to be woken.
+//!
+//! So the senders are served in the order of their coming, newcomers cannot overtake those who wait,
+//! and a message that waits is always either with its sender or in the channel: a sender that gives
+//! up (it timed out, or its future was dropped) has it back or has sent it.
+//!
+//! In a rendezvous the receiver takes the message from the oldest waiter itself. If nobody waits, it
+//! offers a permit while it waits, and the sender who takes that puts its message into the channel.
+//!
+//! **No wake is lost**: the addition that gives a permit and the compare-and-swap that sets `WAITERS`
+//! change the same word, so either the receiver sees that somebody waits or the sender sees the
+//! permit. `WAITERS` changes under the lock only, and is set exactly while somebody is queued; while
+//! it is set only the receiver takes permits, under the lock.
+//!
+//! Rejected: a ring buffer of the channel's capacity (memory for what is never sent); waking senders
+//! to try again (they race, so the slowest starves).
+
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::sync::MutexGuard;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::task::{Context, Poll, Waker, ready};
+
+use super::error::{SendError, TrySendError};
+use super::list::List;
+use super::shared::Shared;
+use super::waitlist::{Node, WaitList, Waiters};
+
+/// In `room`: senders are queued.
+const WAITERS: usize = 1;
+/// In `room`: the receiver takes no more messages.
+const CLOSED: usize = 1 << 1;
+/// In `room`: one free permit.
+const PERMIT: usize = 1 << 2;
+
+pub(super) struct Bound<T> {
+    capacity: usize,
+    /// The number of free permits, times `PERMIT`, and the flags.
+    room: AtomicUsize,
+    /// The entry is the message of a sender: taken when it is admitted, left when it is refused.
+    waiters: Waiters<Option<T>>,
+    /// Of a rendezvous, the receiver's alone: it has offered a permit, and not received the message
+    /// of whoever took that.
+    offered: Cell<bool>,
+}
+
+// SAFETY: messages are moved from senders to the receiver and never shared; `offered` is touched by
+// the receiver only (the duty of the callers of the unsafe functions).
+unsafe impl<T: Send> Sync for Bound<T> {}
+
+/// What became of a sender that would wait.
+enum Queued<T> {
+    Waiting,
+    /// There is a permit after all; the message has yet to be sent.
+    Permitted(T),
+    Closed(T),
+}
+
+impl<T> Bound<T> {
+    /// # Panics
+    /// If the capacity is more than a quarter of the address space.
+    #[track_caller]
+    pub(super) fn new(capacity: usize) -> Self {
+        assert!(capacity <= usize::MAX / PERMIT / 2, "a capacity of {capacity} messages is too large");
+        Bound {
+            capacity,
+            room: AtomicUsize::new(capacity * PERMIT),
+            waiters: Waiters::new(),
+            offered: Cell::new(false),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Step 1 of sending.
+    #[inline]
+    pub(super) fn try_send(&self, list: &List<T>, message: T) -> Result<(), TrySendError<T>> {
+        let mut room = self.room.load(Relaxed);
+        loop {
+            if room & CLOSED != 0 {
+                return Err(TrySendError::Closed(message));
+            }
+            if room < PERMIT || room & WAITERS != 0 {
+                return Err(TrySendError::Full(message));
+            }
+            // n permits => n - 1. Pairs with the addition in `release`.
+            match self.room.compare_exchange_weak(room, room - PERMIT, Acquire, Relaxed) {
+                Ok(_) => return list.push(message).map_err(TrySendError::Closed),
+                Err(now) => room = now,
+            }
+        }
+    }
+
+    /// Step 2 of sending.
+    ///
+    /// # Safety
+    /// As [`WaitList::push_back`]; the node was never queued.
+    unsafe fn queue(&self, node: Pin<&Node<Option<T>>>, message: T, waker: Waker) -> Queued<T> {
+        let mut list = self.waiters.lock();
+        let mut room = self.room.load(Relaxed);
+        loop {
+            let free = room >= PERMIT && list.is_empty();
+            let new = if free { room - PERMIT } else { room | WAITERS };
+            if room & CLOSED != 0 {
+                drop(list);
+                return Queued::Closed(message);
+            }
+            // As in `try_send`; _ => WAITERS. Pairs with the addition in `release`.
+            match self.room.compare_exchange_weak(room, new, AcqRel, Relaxed) {
+                Ok(_) if free => {
+                    drop(list);
+                    return Queued::Permitted(message);
+                }
+                Ok(_) => break,
+                Err(now) => room = now,
+            }
+        }
+        // SAFETY: the caller's duty.
+        unsafe {
+            *list.entry(node) = Some(message);
+            list.push_back(node, waker);
+        }
+        Queued::Waiting
+    }
+
+    /// A sender that was queued gives up: gives its message, if that was not sent.
+    ///
+    /// # Safety
+    /// The node was queued here.
+    unsafe fn give_up(&self, node: Pin<&Node<Option<T>>>) -> Option<T> {
+        let mut list = self.waiters.lock();
+        // SAFETY: the caller's duty.
+        let (waker, message) = unsafe { (list.remove(node), list.entry(node).take()) };
+        self.note_if_empty(&list);
+        drop(list);
+        drop(waker);
+        message
+    }
+
+    /// Clears `WAITERS` if it is not true any more.
+    fn note_if_empty(&self, list: &WaitList<Option<T>>) {
+        if list.is_empty() {
+            // WAITERS => _, under the lock.
+            self.room.fetch_and(!WAITERS, Release);
+        }
+    }
+
+    /// Takes the message of the oldest waiter, and wakes that.
+    fn take_from_waiter(&self, mut list: MutexGuard<'_, WaitList<Option<T>>>) -> Option<T> {
+        let (waker, message) = list.pop_front()?;
+        let message = message.take();
+        self.note_if_empty(&list);
+        drop(list);
+        waker.wake();
+        message
+    }
+}
+
+/// The receiver's side.
+///
+/// # Safety
+/// Of all these functions: the caller is the only receiver, and calls one at a time.
+impl<T> Bound<T> {
+    /// Takes a message that is not in the list, or makes room for one, given what the list gave.
+    pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
+        if self.capacity == 0 {
+            if !popped {
+                return self.take_from_waiter(self.waiters.lock());
+            }
+            self.offered.set(false);
+        } else if popped {
+            self.release(list);
+        }
+        None
+    }
+
+    /// Gives a permit back.
+    #[inline]
+    fn release(&self, list: &List<T>) {
+        // n permits => n + 1. Pairs with the compare-and-swaps in `try_send` and `queue`.
+        if self.room.fetch_add(PERMIT, AcqRel) & WAITERS != 0 {
+            self.admit(list);
+        }
+    }
+
+    #[cold]
+    fn admit(&self, list: &List<T>) {
+        let mut waiters = self.waiters.lock();
+        let Some((waker, message)) = waiters.pop_front() else { return };
+        let message = message.take();
+        // Claimed under the lock, so that no later message of this sender comes before this one.
+        let claim = list.claim();
+        self.room.fetch_sub(PERMIT, Acquire);
+        self.note_if_empty(&waiters);
+        drop(waiters);
+        if let (Some(claim), Some(message)) = (claim, message) {
+            // The list is open, and the receiver is here, so there is nothing to give back.
+            let _ = list.fill(claim, message);
+        }
+        waker.wake();
+    }
+
+    /// Whether this bounds a rendezvous.
+    pub(super) fn is_rendezvous(&self) -> bool {
+        self.capacity == 0
+    }
+
+    /// Of a rendezvous: offers a permit before the receiver waits, unless somebody waits to send,
+    /// whose message it takes.
+    pub(super) unsafe fn offer(&self) -> Option<T> {
+        if self.offered.get() {
+            return None;
+        }
+        let list = self.waiters.lock();
+        if list.is_empty() {
+            // 0 permits => 1. Pairs with the compare-and-swaps in `try_send` and `queue`.
+            self.room.fetch_add(PERMIT, Release);
+            self.offered.set(true);
+            return None;
+        }
+        self.take_from_waiter(list)
+    }
+
+    /// Of a rendezvous: the receiver does not wait any more, so it takes its offer back. If a sender
+    /// took it, that message stays to be received.
+    pub(super) unsafe fn withdraw_offer(&self) {
+        if self.offered.get() {
+            // 1 permit => 0.
+            let withdraw = |room: usize| room.checked_sub(PERMIT);
+            self.offered.set(self.room.fetch_update(Acquire, Relaxed, withdraw).is_err());
+        }
+    }
+
+    /// Refuses those who wait, and all who come.
+    pub(super) unsafe fn close(&self) {
+        let list = self.waiters.lock();
+        // _ => CLOSED, under the lock: whoever is not queued by now sees it.
+        self.room.fetch_or(CLOSED, AcqRel);
+        drop(list);
+        loop {
+            let mut list = self.waiters.lock();
+            let Some((waker, _)) = list.pop_front() else { return };
+            self.note_if_empty(&list);
+            drop(list);
+            waker.wake();
+        }
+    }
+}
+
+/// The future of [`Sender::send_async`](super::Sender::send_async).
+///
+/// Dropping it before it is ready drops the message, unless the channel has already taken it.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sending<'a, T> {
+    shared: &'a Shared<T>,
+    /// The message, while it is neither in the node nor sent.
+    message: Option<T>,
+    /// The node was queued, and what became of it was not seen yet.
+    queued: bool,
+    node: Node<Option<T>>,
+    _pinned: PhantomPinned,
+}
+
+impl<'a, T> Sending<'a, T> {
+    pub(super) fn new(shared: &'a Shared<T>, message: T) -> Self {
+        Sending {
+            shared,
+            message: Some(message),
+            queued: false,
+            node: Node::new(None),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Gives up: gives the message, if that was not sent.
+    pub(super) fn withdraw(self: Pin<&mut Self>) -> Option<T> {
+        // SAFETY: nothing is moved out of the node.
+        let this = unsafe { self.get_unchecked_mut() };
+        match &this.shared.bound {
+            Some(bound) if this.queued => {
+                this.queued = false;
+                // SAFETY: the node is pinned with the future, and was queued here.
+                unsafe { bound.give_up(Pin::new_unchecked(&this.node)) }
+            }
+            _ => this.message.take(),
+        }
+    }
+}
+
+impl<T> Future for Sending<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    /// # Panics
+    /// If polled after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of the node.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: the node is pinned with the future.
+        let node = unsafe { Pin::new_unchecked(&this.node) };
+        let Shared { list, bound, .. } = this.shared;
+        if let (true, Some(bound)) = (this.queued, bound) {
+            // SAFETY: the node was queued here.
+            let mut served = ready!(unsafe { bound.waiters.poll_served(node, cx) });
+            // SAFETY: as above.
+            let refused = unsafe { served.entry(node) }.take();
+            drop(served);
+            this.queued = false;
+            return Poll::Ready(refused.map_or(Ok(()), |message| Err(SendError(message))));
+        }
+        let message = this.message.take().expect("a send was polled after it was ready");
+        let message = match (this.shared.try_send(message), bound) {
+            (Ok(()), _) => return Poll::Ready(Ok(())),
+            (Err(TrySendError::Full(message)), Some(bound)) => {
+                // SAFETY: the node is pinned, new, and removed by `withdraw` when it is dropped.
+                match unsafe { bound.queue(node, message, cx.waker().clone()) } {
+                    Queued::Waiting => {
+                        this.queued = true;
+                        return Poll::Pending;
+                    }
+                    Queued::Permitted(message) => match list.push(message) {
+                        Ok(()) => return Poll::Ready(Ok(())),
+                        Err(message) => message,
+                    },
+                    Queued::Closed(message) => message,
+                }
+            }
+            (Err(error), _) => error.into_inner(),
+        };
+        Poll::Ready(Err(SendError(message)))
+    }
+}
+
+impl<T> Drop for Sending<'_, T> {
+    fn drop(&mut self) {
+        // SAFETY: the future was pinned if it was ever polled, and is not moved while it is dropped.
+        drop(unsafe { Pin::new_unchecked(self) }.withdraw());
+    }
+}

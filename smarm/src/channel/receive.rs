@@ -1,0 +1,287 @@
+//! The receiving half.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+
+use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::shared::Shared;
+use crate::actor::park::{self, Interrupt};
+
+/// The half that receives. There is one per channel; dropping it drops the messages that were not
+/// received, and sending fails from then on.
+///
+/// It can move to another thread, but is used by one at a time, and by one waiter at a time: a second
+/// one takes the place of the first, which then sleeps on.
+pub struct Receiver<T> {
+    shared: NonNull<Shared<T>>,
+    /// The receiving side of the list knows of one receiver only.
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+// SAFETY: messages are moved from one thread to another, never shared, and a receiver is not cloned.
+unsafe impl<T: Send> Send for Receiver<T> {}
+// The channel is in a consistent state wherever a panic comes from.
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+
+impl<T> Receiver<T> {
+    /// # Safety
+    /// There is one receiver for each `shared`.
+    pub(super) unsafe fn new(shared: NonNull<Shared<T>>) -> Self {
+        Receiver { shared, _not_sync: PhantomData }
+    }
+
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: the allocation lives until both sides have left, and the receiver has not.
+        unsafe { self.shared.as_ref() }
+    }
+
+    /// Waits for a message.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`] when all messages were received and all senders are gone, or
+    /// [`close`](Self::close) was called.
+    pub fn recv(&self) -> Result<T, RecvError> {
+        match self.try_recv() {
+            Ok(message) => Ok(message),
+            Err(TryRecvError::Closed) => Err(RecvError::Closed),
+            Err(TryRecvError::Empty) => park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled)),
+        }
+    }
+
+    /// Takes a message if there is one.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is none, or its sender has not finished sending it;
+    /// [`TryRecvError::Closed`] as [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        // SAFETY: this is the only receiver, on one thread at a time as it is not Sync.
+        unsafe { self.shared().try_recv() }
+    }
+
+    /// Waits for a message, at most for `timeout`.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::TimedOut`] if there was none in time; else as [`recv`](Self::recv).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        match self.try_recv() {
+            Ok(message) => Ok(message),
+            Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
+            Err(TryRecvError::Empty) => self.wait_until(Instant::now().checked_add(timeout)),
+        }
+    }
+
+    /// Waits for a message until `deadline`. One that is there is received even if that has passed.
+    ///
+    /// # Errors
+    /// As [`recv_timeout`](Self::recv_timeout).
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.wait_until(Some(deadline))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        match park::wait_until(Wait::new(self), deadline) {
+            Ok(outcome) => outcome.map_err(|_| RecvTimeoutError::Closed),
+            Err(Interrupt::TimedOut) => Err(RecvTimeoutError::TimedOut),
+            Err(Interrupt::Cancelled) => Err(RecvTimeoutError::Cancelled),
+        }
+    }
+
+    /// Waits for a message in async code. Dropping the future loses nothing: a message is only taken
+    /// when the future gives it.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`] as [`recv`](Self::recv), and never [`RecvError::Cancelled`].
+    pub fn recv_async(&mut self) -> Recv<'_, T> {
+        Recv(Wait::new(self))
+    }
+
+    /// Takes a message, or has `cx`'s waker woken when there is one. Only the waker of the last call
+    /// is kept.
+    ///
+    /// # Errors
+    /// As [`recv_async`](Self::recv_async).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        self.poll(cx)
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        // SAFETY: as in `try_recv`.
+        unsafe { self.shared().poll_recv(cx) }.map_err(|_| RecvError::Closed)
+    }
+
+    /// The messages as they come, waiting for each, until the channel is closed.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// The messages that are there now.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter { receiver: self }
+    }
+
+    /// Closes the channel: sending fails from now on. Messages sent before can still be received.
+    pub fn close(&self) {
+        // SAFETY: as in `try_recv`.
+        unsafe { self.shared().close() };
+    }
+
+    /// How many messages there are, those included that are just being sent.
+    pub fn len(&self) -> usize {
+        self.shared().list.len()
+    }
+
+    /// Whether there are no messages.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        // SAFETY: this is the only receiver, and its end.
+        unsafe { Shared::receiver_leaves(self.shared) };
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T> Stream for Receiver<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll(cx).map(Result::ok)
+    }
+}
+
+/// The wait of a receiver, borrowed one way or the other.
+struct Wait<R: Deref<Target = Receiver<T>>, T> {
+    receiver: R,
+    /// Whether the receiver's waker may be registered.
+    registered: bool,
+}
+
+impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
+    fn new(receiver: R) -> Self {
+        Wait { receiver, registered: false }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let outcome = self.receiver.poll(cx);
+        self.registered = outcome.is_pending();
+        outcome
+    }
+}
+
+impl<R: Deref<Target = Receiver<T>> + Unpin, T> Future for Wait<R, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Wait::poll(self.get_mut(), cx)
+    }
+}
+
+impl<R: Deref<Target = Receiver<T>>, T> Drop for Wait<R, T> {
+    fn drop(&mut self) {
+        if self.registered {
+            // SAFETY: as in `Receiver::try_recv`.
+            unsafe { self.receiver.shared().stop_waiting() };
+        }
+    }
+}
+
+/// The future of [`Receiver::recv_async`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Recv<'a, T>(Wait<&'a mut Receiver<T>, T>);
+
+impl<T> Future for Recv<'_, T> {
+    type Output = Result<T, RecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().0.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Recv<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recv").finish_non_exhaustive()
+    }
+}
+
+/// Waits for message after message, see [`Receiver::iter`].
+#[derive(Debug)]
+pub struct Iter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// Takes the messages that are there, see [`Receiver::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T> {
+    receiver: &'a Receiver<T>,
+}
+
+/// Owns the receiver, and waits for message after message until the channel is closed.
+#[derive(Debug)]
+pub struct IntoIter<T> {
+    receiver: Receiver<T>,
+}
+
+impl<T> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> Iterator for TryIter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.receiver.recv().ok()
+    }
+}
+
+impl<T> FusedIterator for Iter<'_, T> {}
+impl<T> FusedIterator for IntoIter<T> {}
+
+impl<'a, T> IntoIterator for &'a Receiver<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { receiver: self }
+    }
+}
