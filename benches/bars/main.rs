@@ -5,7 +5,13 @@
 //! else the machine does hits both, and compares medians. The results of the work are asserted; the
 //! times are not: what counts on a quiet machine is the ratio.
 
+#[path = "../support/bridge.rs"]
+mod bridge;
+#[path = "../support/channel.rs"]
+mod channel;
 mod memory;
+#[path = "../support/primes.rs"]
+mod primes;
 mod report;
 #[path = "../support/spawn.rs"]
 mod spawn;
@@ -21,6 +27,9 @@ fn main() {
     let mut bars = Bars::from_arguments();
     yields(&mut bars);
     spawns(&mut bars);
+    messages(&mut bars);
+    computing(&mut bars);
+    bridging(&mut bars);
     timers::punctuality(&mut bars);
     memory::parked_actors(&mut bars); // last: it leaves gigabytes to be given back
 }
@@ -81,5 +90,79 @@ fn spawns(bars: &mut Bars) {
             move || spawn::skynet_of_actors(&ours, 1_000_000),
             move || spawn::skynet_of_tasks(&theirs, 1_000_000),
         )
+    });
+}
+
+fn messages(bars: &mut Bars) {
+    let rounds = 10_000;
+    bars.compare("ping-pong, one worker", Bar::Ratio(0.5), rounds, || {
+        let (ours, theirs) = (smarm(1), current_thread());
+        (
+            move || channel::actor_ping_pong(&ours, [0, 0], rounds),
+            move || channel::task_ping_pong(&theirs, rounds),
+        )
+    });
+    bars.compare("ping-pong, different workers", Bar::Ratio(1.0), rounds, || {
+        let (ours, theirs) = (smarm(2), multi_thread(2));
+        (
+            move || channel::actor_ping_pong(&ours, [0, 1], rounds),
+            move || channel::task_ping_pong(&theirs, rounds),
+        )
+    });
+    bars.compare("ping-pong, different threads for sure", Bar::None, rounds, || {
+        let (ours, theirs) = (smarm(2), [current_thread(), current_thread()]);
+        (
+            move || channel::actor_ping_pong(&ours, [0, 1], rounds),
+            move || channel::task_ping_pong_apart(&theirs, rounds),
+        )
+    });
+    let messages = 40_000;
+    for (producers, workers) in [("1 producer", &[1][..]), ("4 producers", &[1, 0, 1, 0][..])] {
+        let count = workers.len() as u64;
+        bars.compare(&format!("{producers}, two workers"), Bar::Ratio(0.7), messages, || {
+            let (ours, theirs) = (smarm(2), multi_thread(2));
+            (
+                move || channel::actors_to_one(&ours, workers, None, messages),
+                move || channel::tasks_to_one(&theirs, count, messages),
+            )
+        });
+        bars.compare(&format!("{producers}, bounded, two workers"), Bar::None, messages, || {
+            let (ours, theirs) = (smarm(2), multi_thread(2));
+            (
+                move || channel::actors_to_one(&ours, workers, Some(128), messages),
+                move || channel::tasks_to_one_bounded(&theirs, count, 128, messages),
+            )
+        });
+    }
+}
+
+fn computing(bars: &mut Bars) {
+    bars.compare("primes, one worker", Bar::None, 1, || {
+        let (ours, theirs) = (smarm(1), current_thread());
+        (move || primes::by_actors(&ours), move || primes::by_tasks(&theirs))
+    });
+    bars.compare("primes, two workers", Bar::Ratio(1.02), 1, || {
+        let (ours, theirs) = (smarm(2), multi_thread(2));
+        (move || primes::by_actors(&ours), move || primes::by_tasks(&theirs))
+    });
+}
+
+fn bridging(bars: &mut Bars) {
+    let on_tokio = || smarm_compat::Builder::new().workers(1).start().expect("a runtime");
+    let rounds = 10_000;
+    bars.compare("actor and task, by oneshot", Bar::Ratio(1.25), rounds, || {
+        let (ours, theirs) = (on_tokio(), current_thread());
+        (
+            move || bridge::actor_writes_letters(&ours, rounds),
+            move || bridge::task_writes_letters(&theirs, rounds),
+        )
+    });
+    bars.compare("actor and task, by mpsc", Bar::None, rounds, || {
+        let (ours, theirs) = (on_tokio(), current_thread());
+        (move || bridge::actor_and_echo(&ours, rounds), move || bridge::task_and_echo(&theirs, rounds))
+    });
+    bars.alone("await_future(ready), on tokio", Bar::Nanoseconds(12.0), rounds, || {
+        let ours = on_tokio();
+        move || bridge::await_ready(&ours, rounds)
     });
 }

@@ -9,6 +9,8 @@ pub enum Bar {
     Ratio(f64),
     /// At most this many nanoseconds per operation.
     Nanoseconds(f64),
+    /// Nothing: the line informs.
+    None,
 }
 
 /// Which lines are wanted, and how thoroughly.
@@ -101,12 +103,13 @@ impl Bars {
     pub fn line(&mut self, name: &str, ours: f64, theirs: Option<f64>, bar: Bar) {
         let ratio = theirs.map(|theirs| ours / theirs);
         let (limit, holds) = match bar {
-            Bar::Ratio(most) => (format!("<= {most:.2} x"), ratio.is_some_and(|ratio| ratio <= most)),
-            Bar::Nanoseconds(most) => (format!("<= {most:.0} ns"), ours <= most),
+            Bar::Ratio(most) => (format!("<= {most:.2} x"), Some(ratio.is_some_and(|ratio| ratio <= most))),
+            Bar::Nanoseconds(most) => (format!("<= {most:.0} ns"), Some(ours <= most)),
+            Bar::None => ("-".into(), None),
         };
         let theirs = theirs.map_or("-".into(), |theirs| format!("{theirs:.1}"));
         let ratio = ratio.map_or("-".into(), |ratio| format!("{ratio:.3}"));
-        self.print(name, &format!("{ours:.1}"), &theirs, &ratio, &limit, Some(holds));
+        self.print(name, &format!("{ours:.1}"), &theirs, &ratio, &limit, holds);
     }
 
     /// Prints a line of any figures. Without a verdict it only informs.
