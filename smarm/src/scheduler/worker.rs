@@ -25,7 +25,7 @@ use std::time::Instant;
 use crossbeam_deque::Worker as Deque;
 
 use super::shared::Shared;
-use crate::actor::local::{self, Local, Place};
+use crate::actor::local::{self, Local, NEW_EVERY, Place};
 use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::{FREE, Freed, NEW};
@@ -43,8 +43,6 @@ const BATCH: u64 = TURN / 10;
 const FIRST_BATCH: u32 = 64;
 /// The longest batch, in actors.
 const LONGEST_BATCH: u32 = 1024;
-/// One in so many actors is a new one, if there is one, however many started ones can run.
-const NEW_EVERY: u32 = 8;
 /// One in so many new actors is the oldest instead of the newest.
 const OLDEST_EVERY: u32 = 16;
 /// How long a worker spins before it sleeps, in nanoseconds.
@@ -96,8 +94,6 @@ pub(crate) struct Core {
     pool: RefCell<LocalPool>,
     /// Actors that this worker has started and that have not ended.
     started: Cell<usize>,
-    /// Counts actors run.
-    tick: Cell<u32>,
     /// How many actors the next batch runs.
     batch: Cell<u32>,
     searching: Cell<bool>,
@@ -126,7 +122,6 @@ impl Worker {
             deque,
             pool: RefCell::new(LocalPool::new()),
             started: Cell::new(0),
-            tick: Cell::new(0),
             batch: Cell::new(FIRST_BATCH),
             searching: Cell::new(false),
             asleep: Cell::new(false),
@@ -369,32 +364,30 @@ impl Core {
     /// Step 2 of a turn.
     #[inline(never)] // a loop with the registers for itself
     fn run_batch(&self) -> Batch {
-        let pulse = &self.local.home.pulse;
-        let batch = self.batch.get();
+        let local = &self.local;
+        let pulse = &local.home.pulse;
+        let batch_end = local.tick().wrapping_add(self.batch.get());
+        local.batch_end.set(batch_end);
         let mut end = Batch::Full;
-        let first = self.tick.get();
-        let mut tick = first;
-        while tick.wrapping_sub(first) < batch {
+        while local.tick() != batch_end {
+            let tick = local.tick();
             let Some(actor) = self.next(tick) else {
                 end = Batch::Dry;
                 break;
             };
-            tick = tick.wrapping_add(1);
-            pulse.switches.store(u64::from(tick), Relaxed);
-            pulse.running.store(actor.index() + 1, Relaxed);
+            local.count(tick, actor);
             // SAFETY: this is the worker, on its own stack, and the actor came out of its queue or
             // was new and has been started by it.
-            if let Some(ended) = unsafe { self.local.resume(actor) } {
+            if let Some(ended) = unsafe { local.resume(actor) } {
                 self.bury(ended);
             }
-            if pulse.overdue.load(Relaxed) || self.local.turn_over.get() {
+            if pulse.overdue.load(Relaxed) || local.turn_over.get() {
                 pulse.overdue.store(false, Relaxed);
                 end = Batch::Cut;
                 break;
             }
         }
-        pulse.running.store(0, Relaxed);
-        self.tick.set(tick);
+        pulse.run(None);
         end
     }
 
