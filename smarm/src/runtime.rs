@@ -47,6 +47,7 @@ const DROP_PATIENCE: Duration = Duration::from_secs(10);
 /// A panic of `f` continues here. Also if the system refuses what a runtime needs.
 #[track_caller]
 pub fn run<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    park::check_may_wait(); // before there is a runtime to drop
     init(Config::exact(1)).run(f)
 }
 
@@ -144,7 +145,8 @@ fn has_shadow_stacks() -> bool {
 /// Workers and the actors on them. Several may exist in one process.
 ///
 /// Dropping it is a [`shutdown`](Self::shutdown) with ten seconds' patience, which then reports what
-/// still runs to standard error. Dropped by one of its own actors, it does not wait.
+/// still runs to standard error. Dropped by one of its own actors, or where nothing may wait (in a
+/// future that an actor awaits), it does not wait.
 pub struct Runtime {
     handle: Handle,
     threads: Vec<thread::JoinHandle<()>>,
@@ -241,7 +243,10 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.over
+        if !park::may_wait() {
+            self.handle.shared.stop();
+            self.handle.shared.monitor.stop();
+        } else if !self.over
             && let Err(error) = self.end(DROP_PATIENCE)
         {
             eprintln!("smarm: {error}");

@@ -215,13 +215,15 @@ impl Local {
     }
 
     /// Tells the host that its idle worker has something to do. By the worker's own thread.
-    #[cold]
     pub(crate) fn stir(&self) {
         if self.idle.replace(false) {
-            let waker = self.host.borrow().clone();
-            if let Some(waker) = waker {
-                waker.wake();
+            // Out of its place while it is woken: that may run code that comes back here. Cheaper
+            // than a clone, which counts references.
+            let waker = self.host.take();
+            if let Some(waker) = &waker {
+                waker.wake_by_ref();
             }
+            self.host.replace(waker);
         }
     }
 

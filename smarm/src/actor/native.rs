@@ -11,10 +11,12 @@
 //! 4. A kill, a deadline or a panic of the future also resumes the actor, which then drops what is
 //!    left of the future, again on the worker's stack.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -30,8 +32,23 @@ use super::waker::waker;
 #[repr(C)]
 pub(crate) struct Errand {
     poll: unsafe extern "C" fn(*mut c_void),
-    /// The actor is to be resumed. Written by `poll`.
-    ready: bool,
+    /// Written by `poll`.
+    stage: Stage,
+}
+
+/// How far an errand is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The future is not ready: the actor stays parked.
+    Pending,
+    /// Its output is there.
+    Ready,
+    /// It panicked, and the payload is there.
+    Panicked,
+    /// The deadline has passed.
+    TimedOut,
+    /// The actor is to unwind.
+    Killed,
 }
 
 impl Errand {
@@ -44,13 +61,10 @@ impl Errand {
         // SAFETY: passed on.
         unsafe {
             ((*errand).poll)(errand.cast());
-            if (*errand).ready { Poll::Ready(()) } else { Poll::Pending }
+            if (*errand).stage == Stage::Pending { Poll::Pending } else { Poll::Ready(()) }
         }
     }
 }
-
-/// How an awaited future ended; nothing if the actor is to be killed.
-type Outcome<T> = Option<thread::Result<Result<T, Interrupt>>>;
 
 /// A future and the actor that waits for it. On the actor's stack, where it never moves.
 #[repr(C)]
@@ -61,7 +75,10 @@ struct Await<F: Future> {
     to_the_end: bool,
     deadline: Option<Instant>,
     timer: Timer,
-    outcome: Outcome<F::Output>,
+    /// There at [`Stage::Ready`].
+    output: MaybeUninit<F::Output>,
+    /// There at [`Stage::Panicked`].
+    payload: Option<Box<dyn Any + Send>>,
     /// Dropped in place.
     future: Option<F>,
     _pinned: PhantomPinned,
@@ -75,29 +92,34 @@ impl<F: Future> Await<F> {
     unsafe extern "C" fn poll(this: *mut c_void) {
         // SAFETY: by the caller this is the only reference.
         let this = unsafe { &mut *this.cast::<Self>() };
-        this.errand.ready = true;
         if this.actor.killed() && !this.to_the_end {
-            return; // to unwind on its own stack
+            this.errand.stage = Stage::Killed;
+            return;
         }
         let waker = waker(this.actor.pid());
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future stands in a pinned `Await` and is dropped in place.
             let mut future = unsafe { Pin::new_unchecked(&mut this.future) };
             let inner = future.as_mut().as_pin_mut().expect("polled until it is ready");
-            let polled = inner.poll(&mut Context::from_waker(&waker));
-            if polled.is_ready() {
-                future.set(None);
+            match inner.poll(&mut Context::from_waker(&waker)) {
+                Poll::Pending => false,
+                Poll::Ready(output) => {
+                    // Written where it is read, by fields: an enum around it would be copied as a
+                    // whole, right after it was written in parts, which stalls.
+                    this.output.write(output);
+                    future.set(None);
+                    true
+                }
             }
-            polled
         }));
-        this.outcome = match polled {
-            Ok(Poll::Ready(value)) => Some(Ok(Ok(value))),
-            Ok(Poll::Pending) if this.timer.is_over(this.deadline) => Some(Ok(Err(Interrupt::TimedOut))),
-            Ok(Poll::Pending) => {
-                this.errand.ready = false;
-                return;
+        this.errand.stage = match polled {
+            Ok(true) => Stage::Ready,
+            Ok(false) if this.timer.is_over(this.deadline) => Stage::TimedOut,
+            Ok(false) => Stage::Pending,
+            Err(payload) => {
+                this.payload = Some(payload);
+                Stage::Panicked
             }
-            Err(payload) => Some(Err(payload)),
         };
     }
 }
@@ -136,12 +158,13 @@ pub(crate) fn await_natively<F: Future>(
     // While the actor unwinds, a kill that comes later does not end the wait either.
     let to_the_end = actor.obey() || thread::panicking() && is_unwinding();
     let mut wait = pin!(Await {
-        errand: Errand { poll: Await::<F>::poll, ready: false },
+        errand: Errand { poll: Await::<F>::poll, stage: Stage::Pending },
         actor,
         to_the_end,
         deadline,
         timer: Timer::new(actor),
-        outcome: None,
+        output: MaybeUninit::uninit(),
+        payload: None,
         future: Some(future),
         _pinned: PhantomPinned,
     });
@@ -149,23 +172,31 @@ pub(crate) fn await_natively<F: Future>(
     let wait: *mut Await<F> = unsafe { wait.as_mut().get_unchecked_mut() };
     // SAFETY: the `Await` is pinned, catches what its future panics with, and is not touched from
     // here until the call has returned.
-    let ready = unsafe {
+    let mut stage = unsafe {
         actor.call(Place::InPoll, Await::<F>::poll, wait.cast());
-        (*wait).errand.ready
+        (*wait).errand.stage
     };
-    if !ready {
+    if stage == Stage::Pending {
         // SAFETY: as above, until the actor is resumed.
         let park = || unsafe { actor.park_with(wait.cast()) };
-        if to_the_end { ignoring_kills(&actor.record().ignores_kill, park) } else { park() }
-    }
-    // SAFETY: as above; the worker is done.
-    match unsafe { (*wait).outcome.take() } {
-        Some(Ok(result)) => {
-            actor.yield_if_overdue();
-            result
+        if to_the_end {
+            ignoring_kills(&actor.record().ignores_kill, park)
+        } else {
+            park()
         }
-        Some(Err(payload)) => resume_unwind(payload),
-        None => {
+        // SAFETY: as above; the worker is done with it.
+        stage = unsafe { (*wait).errand.stage };
+    }
+    match stage {
+        Stage::Ready => {
+            actor.yield_if_overdue();
+            // SAFETY: at this stage it is there, and it is read once.
+            Ok(unsafe { (*wait).output.assume_init_read() })
+        }
+        Stage::TimedOut => Err(Interrupt::TimedOut),
+        // SAFETY: as above.
+        Stage::Panicked => resume_unwind(unsafe { (*wait).payload.take() }.expect("there at this stage")),
+        Stage::Killed | Stage::Pending => {
             actor.obey();
             Err(Interrupt::Cancelled)
         }

@@ -340,6 +340,11 @@ pub(super) fn wait_elsewhere<F: Future>(
     }
 }
 
+/// Whether a wait would not panic here.
+pub(crate) fn may_wait() -> bool {
+    Running::current().is_some() || misuse().is_none()
+}
+
 /// Panics where a wait would.
 #[track_caller]
 pub(crate) fn check_may_wait() {

@@ -17,9 +17,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
@@ -50,6 +50,22 @@ const SPIN: u64 = 30_000;
 /// After spinning has failed, one in so many sleeps tries it again.
 const SPIN_RETRY: u32 = 16;
 
+/// Names a thread, never the same twice. What std has for this counts references.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ThreadNumber(u64);
+
+impl ThreadNumber {
+    #[inline(always)]
+    fn current() -> Self {
+        thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if NUMBER.get() == 0 {
+            NUMBER.set(LAST.fetch_add(1, Relaxed) + 1);
+        }
+        Self(NUMBER.get())
+    }
+}
+
 /// What a worker's turn ended with, and so what its host is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -71,8 +87,10 @@ pub enum Turn {
 /// [`next_deadline`](Self::next_deadline).
 pub struct Worker {
     core: Option<Box<Core>>,
-    thread: Option<ThreadId>,
+    thread: Option<ThreadNumber>,
     reactor: Option<Rc<dyn Reactor>>,
+    /// When the earliest timer is due: only actors set timers, and they run in turns.
+    deadline: Option<Instant>,
     /// While the thread runs actors, it has an alternate signal stack.
     signal_stack: Option<overflow::AltStack>,
 }
@@ -130,7 +148,7 @@ impl Worker {
             sleeps: Cell::new(0),
             shared,
         };
-        Self { core: Some(Box::new(core)), thread: None, reactor: None, signal_stack: None }
+        Self { core: Some(Box::new(core)), thread: None, reactor: None, deadline: None, signal_stack: None }
     }
 
     /// Ties the worker to the calling thread and gives it the reactor for its actors' descriptors.
@@ -149,9 +167,9 @@ impl Worker {
         self.core().spin.set(spin.then_some(0));
     }
 
-    /// When the earliest timer of the worker's actors is due, or somewhat before.
+    /// When the earliest timer of the worker's actors is due, or somewhat before, as of the last turn.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.core().local.wheel.borrow().next_deadline().and_then(clock::instant)
+        self.deadline
     }
 
     /// Takes a turn. `waker` must wake the host while it has nothing to do.
@@ -168,20 +186,22 @@ impl Worker {
         if core.local.set_host(waker) {
             core.local.home.set_host(waker.clone());
         }
-        core.turn()
+        let turn = core.turn();
+        self.deadline = core.next_deadline();
+        turn
     }
 
     #[track_caller]
     fn core(&self) -> &Core {
         if let Some(home) = self.thread {
-            assert!(home == thread::current().id(), "{ELSEWHERE}");
+            assert!(home == ThreadNumber::current(), "{ELSEWHERE}");
         }
         self.core.as_deref().expect("only drop takes the core")
     }
 
     #[track_caller]
     fn check_thread(&mut self) {
-        let here = thread::current().id();
+        let here = ThreadNumber::current();
         match self.thread {
             Some(home) => assert!(home == here, "{ELSEWHERE}"),
             None => {
@@ -212,7 +232,8 @@ impl Future for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
-        if self.thread.is_some_and(|home| home != thread::current().id()) {
+        let last = core.shared.worker_leaves();
+        if self.thread.is_some_and(|home| home != ThreadNumber::current()) {
             if core.started.get() > 0 {
                 eprintln!(
                     "smarm: a worker with {} parked actors was dropped on another thread than its own; \
@@ -226,7 +247,7 @@ impl Drop for Worker {
             return;
         }
         let reactor = self.reactor.take();
-        if !core.wind_up(reactor.as_deref()) {
+        if !core.wind_up(reactor.as_deref(), last) {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
                 core.started.get()
@@ -280,22 +301,35 @@ impl Core {
         unsafe { Local::enter(std::ptr::from_ref(self).cast()) }
     }
 
-    /// Ends all actors of a worker whose host has given it up. `false` if some would not end.
-    fn wind_up(&self, reactor: Option<&dyn Reactor>) -> bool {
-        if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+    #[inline(always)]
+    fn next_deadline(&self) -> Option<Instant> {
+        let wheel = self.local.wheel.borrow();
+        if wheel.is_empty() { None } else { wheel.next_deadline().and_then(clock::instant) }
+    }
+
+    /// Ends all actors of a worker whose host has given it up, and its runtime: actors for this
+    /// worker could never run. The last worker also ends the new ones that nobody has taken.
+    /// `false` if some would not end.
+    fn wind_up(&self, reactor: Option<&dyn Reactor>, last: bool) -> bool {
+        self.shared.stop();
+        let none = || self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail();
+        let over = || none() && (!last || self.shared.live() == 0);
+        if over() {
             return true;
         }
-        self.shared.stop();
         // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
         let _reactor = reactor.map(|reactor| unsafe { host::enter(reactor) });
         let _entered = self.enter();
         for _ in 0..LAST_TURNS {
             let _ = self.turn();
-            if self.started.get() == 0 && self.deque.is_empty() && !self.local.home.has_mail() {
+            if over() {
                 return true;
             }
+            if none() {
+                thread::yield_now(); // a spawner that was admitted before the stop has yet to push
+            }
         }
-        false
+        none()
     }
 
     fn turn(&self) -> Turn {
@@ -479,7 +513,7 @@ impl Core {
         local.home.fall_asleep();
         self.asleep.set(true);
         shared.sleep(self.searching.replace(false));
-        if local.home.has_mail() || shared.has_new() {
+        if local.home.has_mail() || shared.has_new_beside(self.index) {
             self.rise();
             return None;
         }
@@ -501,7 +535,7 @@ impl Core {
     /// Looks for something to do elsewhere, and spins meanwhile if that pays.
     fn search(&self) -> bool {
         let shared = &*self.shared;
-        if shared.homes.len() == 1 && self.spin.get().is_none() {
+        if shared.is_single() && self.spin.get().is_none() {
             return false;
         }
         if !self.searching.replace(true) {
@@ -577,7 +611,7 @@ impl Core {
         let own_code = own_code();
         self.deque.push(actor.index());
         drop(own_code);
-        if self.shared.homes.len() > 1 {
+        if !self.shared.is_single() {
             self.shared.summon_for_new();
         }
         self.stir();

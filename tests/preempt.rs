@@ -1,0 +1,174 @@
+//! Making actors that compute yield: at `check!`, at smarm's calls, and never under `disable`.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use smarm::compat::await_future;
+use smarm::{Config, Runtime, preempt};
+use smarm_workspace::{PATIENCE, within};
+
+/// One worker with short slices.
+fn short_slices() -> Runtime {
+    smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)))
+}
+
+/// Two actors on one worker that compute, each calling `between` all the time, and end only if both
+/// get to run again and again.
+fn alternate(between: impl Fn() + Clone + Send + 'static) {
+    const ROUNDS: usize = 5;
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        let progress: Arc<[AtomicUsize; 2]> = Arc::default();
+        let actors: Vec<_> = (0..2)
+            .map(|me| {
+                let (progress, between) = (progress.clone(), between.clone());
+                runtime
+                    .spawn(move || {
+                        for round in 1..=ROUNDS {
+                            progress[me].store(round, SeqCst);
+                            while progress[1 - me].load(SeqCst) < round {
+                                between();
+                            }
+                        }
+                    })
+                    .unwrap()
+            })
+            .collect();
+        actors.into_iter().for_each(|actor| actor.join().unwrap());
+    });
+}
+
+#[test]
+fn two_actors_that_compute_alternate_at_check() {
+    alternate(|| smarm::check!());
+}
+
+#[test]
+fn two_actors_that_compute_alternate_at_calls_that_need_not_wait() {
+    alternate(|| await_future(ready(())));
+    alternate(|| drop(smarm::spawn(|| ())));
+}
+
+#[test]
+fn a_check_outside_actors_does_nothing() {
+    within(PATIENCE, || {
+        smarm::check!();
+        assert!(!preempt::on_allocation(true));
+        assert!(!preempt::on_allocation(false));
+        drop(preempt::disable());
+        smarm::run(|| {
+            await_future(async { smarm::check!() });
+            smarm::on_native_stack(|| smarm::check!());
+        });
+    });
+}
+
+#[test]
+fn what_was_asked_about_allocations_holds_for_one_actor_only() {
+    within(PATIENCE, || {
+        smarm::run(|| {
+            assert!(!preempt::on_allocation(true));
+            assert!(!smarm::spawn(|| preempt::on_allocation(true)).join().unwrap());
+            assert!(preempt::on_allocation(false));
+            assert!(!preempt::on_allocation(false));
+        });
+    });
+}
+
+/// Computes until the monitor must have marked the slice several times over, calling `each`.
+fn compute_for_slices(each: impl Fn()) {
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(30) {
+        each();
+    }
+}
+
+#[test]
+fn under_disable_nothing_but_a_wait_lets_others_run() {
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        runtime.run(|| {
+            let ran = Arc::new(AtomicBool::new(false));
+            let outer = preempt::disable();
+            let inner = preempt::disable();
+            let theirs = ran.clone();
+            let neighbour = smarm::spawn(move || theirs.store(true, SeqCst));
+            compute_for_slices(|| {
+                smarm::check!();
+                await_future(ready(()));
+            });
+            assert!(!ran.load(SeqCst));
+            drop(outer);
+            compute_for_slices(|| smarm::check!());
+            assert!(!ran.load(SeqCst), "the inner guard still holds");
+            drop(inner);
+            while !ran.load(SeqCst) {
+                smarm::check!();
+            }
+            neighbour.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_wait_under_disable_lets_others_run_and_they_are_made_to_yield() {
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        runtime.run(|| {
+            let _undisturbed = preempt::disable();
+            let seen = Arc::new(AtomicBool::new(false));
+            let theirs = seen.clone();
+            let computes = smarm::spawn(move || {
+                while !theirs.load(SeqCst) {
+                    smarm::check!();
+                }
+            });
+            let sets = smarm::spawn(move || seen.store(true, SeqCst));
+            sets.join().unwrap();
+            computes.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_computing_actor_does_not_keep_timers_and_wakes_from_others() {
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        runtime.run(|| {
+            let over = Arc::new(AtomicBool::new(false));
+            let theirs = over.clone();
+            let sleeps = smarm::spawn(move || {
+                smarm::sleep(Duration::from_millis(2));
+                theirs.store(true, SeqCst);
+            });
+            while !over.load(SeqCst) {
+                smarm::check!();
+            }
+            sleeps.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_kill_is_obeyed_at_check_also_under_disable() {
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        let started = Arc::new(AtomicBool::new(false));
+        let theirs = started.clone();
+        let actor = runtime
+            .spawn(move || {
+                let _undisturbed = preempt::disable();
+                theirs.store(true, SeqCst);
+                loop {
+                    smarm::check!();
+                }
+            })
+            .unwrap();
+        smarm_workspace::until(|| started.load(SeqCst));
+        actor.kill();
+        let ended: Result<(), _> = actor.join();
+        assert!(ended.unwrap_err().is_killed());
+    });
+}

@@ -1,0 +1,252 @@
+//! The allocator that makes actors yield: only those that asked, and only where it may.
+
+use std::hint::black_box;
+use std::io;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use smarm::compat::await_future;
+use smarm::{Config, Runtime, preempt};
+use smarm_workspace::{OnDrop, PATIENCE, within};
+
+#[global_allocator]
+static ALLOCATOR: preempt::Allocator = preempt::Allocator::new();
+
+fn short_slices() -> Runtime {
+    smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)))
+}
+
+fn allocate() {
+    drop(black_box(Box::new([0_u8; 100])));
+}
+
+/// Allocates for so long that the monitor must have marked the slice several times over.
+fn allocate_for_slices() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(30) {
+        allocate();
+    }
+}
+
+/// An actor that says whether it has run, behind the calling one on the same worker.
+fn neighbour() -> Arc<AtomicBool> {
+    let ran = Arc::new(AtomicBool::new(false));
+    let theirs = ran.clone();
+    drop(smarm::spawn_local(move || theirs.store(true, SeqCst)));
+    ran
+}
+
+/// Allocates until the neighbour has run, which it can only if allocations yield.
+fn allocate_until(ran: &AtomicBool) {
+    while !ran.load(SeqCst) {
+        allocate();
+    }
+}
+
+#[test]
+fn an_actor_that_asked_yields_at_allocations() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            preempt::on_allocation(true);
+            for _ in 0..5 {
+                allocate_until(&neighbour());
+            }
+        });
+    });
+}
+
+#[test]
+fn every_kind_of_allocation_yields() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            preempt::on_allocation(true);
+            let ran = neighbour();
+            while !ran.load(SeqCst) {
+                drop(black_box(vec![0_u64; 10]));
+            }
+            let ran = neighbour();
+            while !ran.load(SeqCst) {
+                let mut grows = Vec::with_capacity(1);
+                for n in 0..100 {
+                    grows.push(black_box(n));
+                    grows.shrink_to_fit();
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn two_actors_that_build_collections_alternate() {
+    const ROUNDS: usize = 5;
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        let progress: Arc<[AtomicUsize; 2]> = Arc::default();
+        let actors: Vec<_> = (0..2)
+            .map(|me| {
+                let progress = progress.clone();
+                runtime
+                    .spawn(move || {
+                        preempt::on_allocation(true);
+                        for round in 1..=ROUNDS {
+                            progress[me].store(round, SeqCst);
+                            while progress[1 - me].load(SeqCst) < round {
+                                let texts: Vec<_> = (0..10).map(|n| format!("{me} {round} {n}")).collect();
+                                assert_eq!(texts[9], format!("{me} {round} 9"));
+                            }
+                        }
+                    })
+                    .unwrap()
+            })
+            .collect();
+        actors.into_iter().for_each(|actor| actor.join().unwrap());
+    });
+}
+
+#[test]
+fn an_actor_that_did_not_ask_never_yields_at_allocations() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            let ran = neighbour();
+            allocate_for_slices();
+            assert!(!ran.load(SeqCst));
+            preempt::on_allocation(true);
+            assert!(preempt::on_allocation(false));
+            allocate_for_slices();
+            assert!(!ran.load(SeqCst), "it took its word back");
+        });
+    });
+}
+
+#[test]
+fn under_disable_no_allocation_yields() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            preempt::on_allocation(true);
+            let undisturbed = preempt::disable();
+            let ran = neighbour();
+            allocate_for_slices();
+            assert!(!ran.load(SeqCst));
+            drop(undisturbed);
+            allocate_until(&ran);
+        });
+    });
+}
+
+#[test]
+fn while_a_panic_unwinds_no_allocation_yields() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            preempt::on_allocation(true);
+            let undisturbed = preempt::disable();
+            let ran = neighbour();
+            let seen = ran.clone();
+            drop(undisturbed);
+            let child = smarm::spawn_local(|| ());
+            let caught = catch_unwind(move || {
+                let _allocates = OnDrop(move || {
+                    let before = seen.load(SeqCst);
+                    allocate_for_slices();
+                    assert_eq!(seen.load(SeqCst), before);
+                });
+                std::panic::resume_unwind(Box::new("boom"));
+            });
+            assert!(caught.is_err());
+            allocate_until(&ran);
+            child.join().unwrap();
+        });
+    });
+}
+
+#[test]
+fn inside_a_poll_and_on_the_native_stack_no_allocation_yields() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            preempt::on_allocation(true);
+            let undisturbed = preempt::disable();
+            let ran = neighbour();
+            await_future(async {
+                allocate_for_slices();
+                assert!(!ran.load(SeqCst));
+            });
+            smarm::on_native_stack(|| {
+                allocate_for_slices();
+                assert!(!ran.load(SeqCst));
+            });
+            drop(undisturbed);
+            allocate_until(&ran);
+        });
+    });
+}
+
+#[test]
+fn errno_survives_a_yield_at_an_allocation() {
+    within(PATIENCE, || {
+        let runtime = short_slices();
+        let over = Arc::new(AtomicBool::new(false));
+        let spoils = |errno: i32| {
+            let over = over.clone();
+            runtime
+                .spawn(move || {
+                    preempt::on_allocation(true);
+                    let mut yields = 0;
+                    while !over.load(SeqCst) {
+                        // SAFETY: errno is this thread's.
+                        unsafe { *libc::__errno_location() = errno };
+                        for _ in 0..10 {
+                            allocate();
+                        }
+                        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(errno));
+                        yields += 1;
+                    }
+                    yields
+                })
+                .unwrap()
+        };
+        let (one, two) = (spoils(libc::ENOENT), spoils(libc::EBADF));
+        // Both got to run while neither waits, so they were switched between allocations.
+        let ends = runtime.spawn(|| ()).unwrap();
+        ends.join().unwrap();
+        for _ in 0..5 {
+            runtime.run(|| ());
+        }
+        over.store(true, SeqCst);
+        assert!(one.join().unwrap() > 0);
+        assert!(two.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn smarms_own_calls_stay_whole_when_all_actors_yield_at_allocations() {
+    within(PATIENCE, || {
+        let runtime = smarm::runtime::init(Config::exact(2).slice(Duration::from_millis(1)));
+        let actors: Vec<_> = (0..20)
+            .map(|n| {
+                runtime
+                    .spawn(move || {
+                        preempt::on_allocation(true);
+                        let mut sum = 0;
+                        for round in 0..300_u64 {
+                            let text = format!("{n} {round}");
+                            let child = smarm::Builder::new().name(text.clone()).spawn(move || {
+                                preempt::on_allocation(true);
+                                text.len() as u64
+                            });
+                            sum += child.unwrap().join().unwrap();
+                            smarm::sleep(Duration::from_nanos(round));
+                            let _ = catch_unwind(|| {
+                                std::panic::resume_unwind(Box::new(black_box(vec![1, 2, 3])))
+                            });
+                        }
+                        sum
+                    })
+                    .unwrap()
+            })
+            .collect();
+        for actor in actors {
+            assert!(actor.join().unwrap() > 0);
+        }
+    });
+}
