@@ -28,11 +28,11 @@ pub(crate) struct TokioReactor;
 
 impl Reactor for TokioReactor {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Source>> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = match AsyncFd::with_interest(Descriptor::Lent(fd.as_raw_fd()), interest) {
+        report_errors_to_readers(fd);
+        let registered = match register(Descriptor::Lent(fd.as_raw_fd())) {
             // The same descriptor is registered already; epoll takes a duplicate of it.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-                AsyncFd::with_interest(Descriptor::Own(fd.try_clone_to_owned()?), interest)?
+                register(Descriptor::Own(fd.try_clone_to_owned()?))?
             }
             registered => registered?,
         };
@@ -42,6 +42,23 @@ impl Reactor for TokioReactor {
     fn budget_spent(&self) -> bool {
         !has_budget_remaining()
     }
+}
+
+/// Has the kernel report a pending error of a datagram socket as urgent data, too. By itself it is
+/// reported with room for writing only, which tokio tells to writers alone: whoever waits for an
+/// answer to a datagram would not learn that it was refused.
+fn report_errors_to_readers(fd: BorrowedFd<'_>) {
+    let yes: libc::c_int = 1;
+    let (value, size) = ((&raw const yes).cast(), size_of_val(&yes) as libc::socklen_t);
+    // SAFETY: the kernel reads the one integer that `value` points to. What is no socket says so, and
+    // needs none of this.
+    unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SELECT_ERR_QUEUE, value, size) };
+}
+
+fn register(descriptor: Descriptor) -> io::Result<AsyncFd<Descriptor>> {
+    let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+    // SAFETY: a `Descriptor` names one open file for as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
 /// What is registered.
@@ -150,18 +167,20 @@ impl Source for TokioSource {
                     return Poll::Ready(Err(if gone { ReactorGone.into() } else { error }));
                 }
             };
+            // That a stream is closed, tokio takes for final: clearing keeps it.
+            let closed = ready.ready().is_read_closed() || ready.ready().is_write_closed();
             let outcome = match attempt() {
                 Ok(Attempt::WouldBlock) => {
                     ready.clear_ready();
+                    if closed {
+                        // A datagram socket outlives its errors: others run before the next attempt.
+                        waits.waker.wake_by_ref();
+                        return Poll::Pending;
+                    }
                     continue;
                 }
                 Ok(Attempt::Short(count)) => {
-                    // The edge of a hang-up does not come again: that readiness lasts until an
-                    // attempt really blocks.
-                    let state = ready.ready();
-                    if !state.is_read_closed() && !state.is_write_closed() && !state.is_error() {
-                        ready.clear_ready();
-                    }
+                    ready.clear_ready();
                     Ok(count)
                 }
                 Ok(Attempt::Done(count)) => Ok(count),

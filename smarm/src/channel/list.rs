@@ -344,7 +344,7 @@ impl<T> List<T> {
     fn pass_full(&self) {
         let position = self.head.position.load(Relaxed) + 1;
         self.head.position.store(position, Relaxed);
-        if position % SLOTS == 0 {
+        if position.is_multiple_of(SLOTS) {
             // SAFETY: as in `head_slot`.
             let block = unsafe { &*self.head.block.get() };
             // There, by step 3 of the sender that filled the last slot.
@@ -378,22 +378,15 @@ impl<T> List<T> {
     /// any waker of before. Gives `false` if it was filled meanwhile.
     #[inline]
     pub(super) unsafe fn register(&self, waker: &Waker) -> bool {
-        let slot = self.head_slot();
-        if slot.state.load(Relaxed) == WAITING {
-            // SAFETY: the waker was written before the slot became WAITING, by this receiver. A sender
-            // may be moving it out right now, which is a read too; `will_wake` compares addresses.
-            if unsafe { (*self.head.waker.get()).assume_init_ref() }.will_wake(waker) {
-                return true;
-            }
-            // SAFETY: the caller's duty.
-            unsafe { self.deregister() };
-        }
-        let fresh = waker.clone();
         // Pairs with the store in `wake`.
         if self.head.armed.load(Acquire) {
-            waker.wake_by_ref();
-            return true;
+            // SAFETY: the caller's duty.
+            if let Some(pending) = unsafe { self.register_again(waker) } {
+                return pending;
+            }
         }
+        let fresh = waker.clone();
+        let slot = self.head_slot();
         // SAFETY: not armed, and no slot is WAITING, so nobody else touches the waker.
         unsafe { (*self.head.waker.get()).write(fresh) };
         self.head.armed.store(true, Relaxed);
@@ -406,6 +399,30 @@ impl<T> List<T> {
         self.head.armed.store(false, Relaxed);
         drop(unused);
         false
+    }
+
+    /// Step 2 of receiving when there is, or was, a waker already. `None` says to register anew.
+    #[cold]
+    unsafe fn register_again(&self, waker: &Waker) -> Option<bool> {
+        let state = self.head_slot().state.load(Relaxed);
+        if state != EMPTY && state != WAITING {
+            return Some(false);
+        }
+        if state == WAITING {
+            // SAFETY: the waker was written before the slot became WAITING, by this receiver. A sender
+            // may be moving it out right now, which is a read too; `will_wake` compares addresses.
+            if unsafe { (*self.head.waker.get()).assume_init_ref() }.will_wake(waker) {
+                return Some(true);
+            }
+            // SAFETY: the caller's duty.
+            unsafe { self.deregister() };
+        }
+        // As in `register`.
+        if self.head.armed.load(Acquire) {
+            waker.wake_by_ref();
+            return Some(true);
+        }
+        None
     }
 
     /// Takes the registration back, unless it was used.
@@ -460,7 +477,7 @@ impl<T> List<T> {
         while position.load(Relaxed) < end.load(Relaxed) {
             let slot = self.head_slot();
             let next = position.load(Relaxed) + 1;
-            if next % SLOTS == 0 {
+            if next.is_multiple_of(SLOTS) {
                 // SAFETY: as in `head_slot`.
                 block.set(self.next(unsafe { &*block.get() }));
             }

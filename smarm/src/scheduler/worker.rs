@@ -326,7 +326,7 @@ impl Core {
                 return true;
             }
             if none() {
-                thread::yield_now(); // a spawner that was admitted before the stop has yet to push
+                std::thread::yield_now(); // a spawner that was admitted before the stop has yet to push
             }
         }
         none()

@@ -182,7 +182,7 @@ impl<T> Wheel<T> {
         // Most often a slot far ahead holds one entry: naming its own tick saves the wake-ups that
         // would only cascade it.
         let tick = if head == tail { self.nodes[head as usize].tick } else { start };
-        Some(tick.checked_mul(1 << TICK_BITS).unwrap_or(u64::MAX))
+        Some(tick.saturating_mul(1 << TICK_BITS))
     }
 
     /// How many entries are pending.

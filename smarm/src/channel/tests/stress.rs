@@ -7,8 +7,11 @@ use super::*;
 
 const SENDERS: usize = 4;
 
+/// The sender's number, and the message's.
+type Message = (usize, usize);
+
 /// Each sender sends `count` messages; the receiver checks that they are all there, and in order.
-fn all_arrive_in_order(count: usize, (tx, rx): (Sender<(usize, usize)>, Receiver<(usize, usize)>)) {
+fn all_arrive_in_order(count: usize, (tx, rx): (Sender<Message>, Receiver<Message>)) {
     thread::scope(|scope| {
         for sender in 0..SENDERS {
             let tx = tx.clone();
@@ -105,7 +108,7 @@ fn nothing_is_lost_or_doubled_when_the_receiver_leaves_in_the_middle() {
                 }
                 if round % 2 == 0 {
                     rx.close();
-                    let _ = rx.iter().count();
+                    rx.iter().for_each(drop);
                 }
                 drop(rx);
                 drop(tx);
