@@ -73,15 +73,17 @@ async fn quote(State(questions): State<Sender<Question>>) -> (StatusCode, String
     }
 }
 
-/// The actor: no `async` from here on, a stack of its own, and state that needs no lock.
+/// The actor: no `async` from here on, and state that needs no lock.
 fn quotes(inbox: &Receiver<Question>, price_url: &str) {
     let client = reqwest::Client::new();
     for (index, answer) in (1..).zip(inbox) {
-        // The client may have given up meanwhile.
-        if !answer.is_closed() {
-            let price = ask_price(&client, price_url).map_err(|error| error.to_string());
+        let (client, price_url) = (client.clone(), price_url.to_owned());
+        // Each quote is an actor of its own, on any worker, so that none waits for another.
+        drop(smarm::spawn(move || {
+            let price = ask_price(&client, &price_url).map_err(|error| error.to_string());
+            // The client may have given up meanwhile.
             let _ = answer.send(price.map(|price| format!("quote {index}: {price}\n")));
-        }
+        }));
     }
 }
 
