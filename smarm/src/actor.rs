@@ -2,6 +2,7 @@
 
 pub(crate) mod home;
 pub(crate) mod local;
+pub(crate) mod native;
 pub(crate) mod panic_hook;
 pub(crate) mod park;
 pub(crate) mod record;

@@ -15,7 +15,8 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::actor::park::{self, Interrupt};
+use crate::actor::native;
+use crate::actor::park::Interrupt;
 
 /// The future was not ready in time, and has been dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +47,10 @@ impl std::error::Error for TimedOut {}
 ///     assert_eq!(sum, 21);
 /// });
 /// ```
+#[inline]
 #[track_caller]
 pub fn await_future<F: Future>(future: F) -> F::Output {
-    match park::await_natively(future, None) {
+    match native::await_natively(future, None) {
         Ok(output) => output,
         Err(interrupt) => unreachable!("a wait without deadline, to the end, ended with {interrupt:?}"),
     }
@@ -79,7 +81,7 @@ pub fn await_timeout<F: Future>(timeout: Duration, future: F) -> Result<F::Outpu
 /// As [`await_future`].
 #[track_caller]
 pub fn await_deadline<F: Future>(deadline: Instant, future: F) -> Result<F::Output, TimedOut> {
-    park::await_natively(future, Some(deadline)).map_err(|interrupt| match interrupt {
+    native::await_natively(future, Some(deadline)).map_err(|interrupt| match interrupt {
         Interrupt::TimedOut => TimedOut,
         Interrupt::Cancelled => unreachable!("a wait to the end was cancelled"),
     })
@@ -93,5 +95,5 @@ pub fn await_deadline<F: Future>(deadline: Instant, future: F) -> Result<F::Outp
 /// # Panics
 /// A panic of `f` continues here. A blocking smarm call in `f` panics.
 pub fn on_native_stack<R>(f: impl FnOnce() -> R) -> R {
-    park::call_natively(f)
+    native::call_natively(f)
 }

@@ -7,6 +7,7 @@
 //! | `Context` | where a suspended flow goes on: stack pointer, address, frame pointer, base register |
 //! | `Context::entry` | a flow that starts by calling a function on a fresh stack |
 //! | `switch` | suspends the running flow into one context and resumes another |
+//! | `call_on` | calls a function on the stack of a suspended flow |
 //! | `stack_pointer` | where the running flow's stack stands |
 //!
 //! Neither mxcsr nor the x87 control word is saved: a flow that changes a rounding mode or an
@@ -14,4 +15,4 @@
 
 mod x86_64;
 
-pub(crate) use x86_64::{Context, stack_pointer, switch};
+pub(crate) use x86_64::{Context, call_on, stack_pointer, switch};

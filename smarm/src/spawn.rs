@@ -11,7 +11,6 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 
 use crate::actor::local::{Local, Parting};
 use crate::actor::park::{self, Kill, message};
@@ -404,13 +403,14 @@ where
 unsafe extern "C" fn main(record: *mut c_void) -> ! {
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
+    local.settle();
     // SAFETY: `place` wrote the record for this actor, and `run` moves the closure out once. The
     // record is dropped once, after the last use.
     unsafe {
         ((*record).run)(record, slot.state.load().killed());
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
-        local.leave(slot, Parting::End, ptr::null_mut());
+        local.leave(slot, Parting::End);
     }
     unreachable!("smarm bug: an actor was resumed after its end");
 }

@@ -18,8 +18,9 @@
 //! still look at `sleep` after that actor has ended and its runtime is gone. At worst it wakes a
 //! stranger's host for nothing.
 
+use std::ptr;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use std::sync::{Mutex, PoisonError};
@@ -52,16 +53,31 @@ pub(crate) struct Home {
 pub(crate) struct Pulse {
     /// Set by the monitor: the running slice has been too long. Cleared by the worker.
     pub(crate) overdue: AtomicBool,
-    /// Which actor runs: its index plus one, or 0. Stored by the worker at each switch.
-    pub(crate) running: AtomicU32,
+    /// Which actor runs, or null. Stored by the worker at each switch.
+    running: AtomicPtr<Slot>,
     /// Counts switches; stored by the worker.
-    pub(crate) switches: AtomicU64,
+    pub(crate) switches: AtomicU32,
     /// Counts turns; stored by the worker.
     pub(crate) turns: AtomicU64,
     /// Counts actors that this worker's thread has spawned; stored by the worker.
     pub(crate) spawned: AtomicUsize,
     /// Counts actors that have ended on this worker; stored by the worker.
     pub(crate) ended: AtomicUsize,
+}
+
+impl Pulse {
+    /// Which actor runs.
+    #[inline(always)]
+    pub(crate) fn running(&self) -> Option<&'static Slot> {
+        // SAFETY: slots are never unmapped.
+        unsafe { self.running.load(Relaxed).as_ref() }
+    }
+
+    /// Says which actor runs. By the worker.
+    #[inline(always)]
+    pub(crate) fn run(&self, actor: Option<&'static Slot>) {
+        self.running.store(actor.map_or(ptr::null_mut(), |actor| ptr::from_ref(actor).cast_mut()), Relaxed);
+    }
 }
 
 /// Homes that no worker uses now.
@@ -83,7 +99,7 @@ impl Home {
         for counter in [&self.pulse.spawned, &self.pulse.ended] {
             counter.store(0, Relaxed);
         }
-        self.pulse.running.store(0, Relaxed);
+        self.pulse.run(None);
         SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }
 

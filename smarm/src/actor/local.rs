@@ -8,17 +8,25 @@
 //!   acts on the parting  ◄────── switch ──
 //! ```
 //!
-//! What an actor wants done when it leaves its stack (its *parting*) is done by the worker after the
-//! switch. So a waker never sees an actor half-saved, and a future is polled on the worker's deep
-//! stack.
+//! What an actor wants done when it leaves its stack (its *parting*) is done after the switch. So a
+//! waker never sees an actor half-saved, and a future is polled on the worker's deep stack.
+//!
+//! # Hand-over
+//! An actor that yields or parks while another one is queued switches straight to that one, which
+//! is one switch instead of two. The one that comes then does what the one that left wants done
+//! ([`Local::settle`]), before anything else: it stands on its own stack, so the rule holds. The
+//! worker comes back when a batch is over, when new actors have their turn, when the next actor
+//! waits in a poll, and when nothing is queued.
 
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use super::home::Home;
+use super::native::Errand;
 use super::ring::Ring;
-use super::slot::{Errand, Slot, slot};
+use super::slot::{Slot, slot};
 use super::state::{Commit, Woken};
 use crate::context::{self, Context};
 use crate::pid::Pid;
@@ -29,19 +37,14 @@ thread_local! {
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
 }
 
-/// What an actor wants done once it is off its stack. What `Poll` and `Call` refer to stands in
-/// [`Local::errand`].
+/// What an actor wants done once it is off its stack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parting {
     /// Queue it behind the others.
     Yield,
     /// Leave it parked, unless it was woken meanwhile.
     Park,
-    /// Poll the errand, and resume the actor when that is ready; until then it is parked.
-    Poll,
-    /// Call the errand, and resume the actor at once.
-    Call,
-    /// It has ended.
+    /// It has ended: give its stack back.
     End,
 }
 
@@ -63,6 +66,8 @@ pub(crate) enum Place {
     InHook,
 }
 
+/// One in so many actors is a new one, if there is one, however many started ones can run.
+pub(crate) const NEW_EVERY: u32 = 8;
 /// How many times in a row the fast slot goes before the queue.
 const STREAK: u32 = 16;
 
@@ -72,11 +77,11 @@ pub(crate) struct Local {
     /// The suspended worker while an actor runs.
     worker: UnsafeCell<Context>,
     place: Cell<Place>,
-    /// The actor that runs or ran last.
-    running: Cell<Option<&'static Slot>>,
     parting: Cell<Parting>,
-    /// What the worker is to poll or call, for the partings that say so.
-    errand: Cell<*mut *mut Errand>,
+    /// The actor that handed over to the running one, while its parting is still to be done.
+    leaver: Cell<Option<&'static Slot>>,
+    /// At this tick the worker comes back.
+    pub(crate) batch_end: Cell<u32>,
     ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
@@ -100,9 +105,9 @@ impl Local {
             home,
             worker: UnsafeCell::new(Context::EMPTY),
             place: Cell::new(Place::Host),
-            running: Cell::new(None),
             parting: Cell::new(Parting::Park),
-            errand: Cell::new(std::ptr::null_mut()),
+            leaver: Cell::new(None),
+            batch_end: Cell::new(0),
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
@@ -130,14 +135,14 @@ impl Local {
         if local.place.get() != Place::Actor {
             return None;
         }
-        local.running.get().map(|slot| (local, slot))
+        local.home.pulse.running().map(|slot| (local, slot))
     }
 
     /// The actor on whose behalf this thread runs, be it on its own stack or on the worker's.
     #[inline(always)]
     pub(crate) fn on_behalf_of(&self) -> Option<&'static Slot> {
-        let on_stack = matches!(self.place.get(), Place::Host | Place::Worker);
-        self.running.get().filter(|_| !on_stack)
+        let nobody = matches!(self.place.get(), Place::Host | Place::Worker);
+        self.home.pulse.running().filter(|_| !nobody)
     }
 
     /// Whose code runs.
@@ -210,13 +215,15 @@ impl Local {
     }
 
     /// Tells the host that its idle worker has something to do. By the worker's own thread.
-    #[cold]
     pub(crate) fn stir(&self) {
         if self.idle.replace(false) {
-            let waker = self.host.borrow().clone();
-            if let Some(waker) = waker {
-                waker.wake();
+            // Out of its place while it is woken: that may run code that comes back here. Cheaper
+            // than a clone, which counts references.
+            let waker = self.host.take();
+            if let Some(waker) = &waker {
+                waker.wake_by_ref();
             }
+            self.host.replace(waker);
         }
     }
 
@@ -263,13 +270,42 @@ impl Local {
         })
     }
 
-    /// Runs an actor until it parts. Gives back the actor if it has ended.
+    /// The actor to hand over to, if the worker need not come in between.
+    #[inline(always)]
+    fn heir(&self) -> Option<&'static Slot> {
+        let tick = self.tick();
+        if tick == self.batch_end.get() || tick % NEW_EVERY == 0 || self.overdue() {
+            return None;
+        }
+        let heir = self.next()?;
+        if heir.errand.get().is_null() {
+            self.count(tick, heir);
+            return Some(heir);
+        }
+        self.next.set(Some(heir)); // for the worker, which polls first
+        None
+    }
+
+    /// Counts an actor that is about to run.
+    #[inline(always)]
+    pub(crate) fn count(&self, tick: u32, actor: &'static Slot) {
+        self.home.pulse.switches.store(tick.wrapping_add(1), Relaxed);
+        self.home.pulse.run(Some(actor));
+    }
+
+    /// How many actors have run.
+    #[inline(always)]
+    pub(crate) fn tick(&self) -> u32 {
+        self.home.pulse.switches.load(Relaxed)
+    }
+
+    /// Runs actors, beginning with this one, until the worker has to come back. Gives the last one
+    /// if it has ended.
     ///
     /// # Safety
     /// The caller is this worker on its own stack, and owns the actor's stack.
     #[inline(always)]
     pub(crate) unsafe fn resume(&self, actor: &'static Slot) -> Option<&'static Slot> {
-        self.running.set(Some(actor));
         let mut ended = None;
         // SAFETY: passed on.
         if actor.errand.get().is_null() || unsafe { self.poll(actor) } {
@@ -283,37 +319,36 @@ impl Local {
     /// As [`resume`](Self::resume), with nothing to poll first.
     #[inline(always)]
     unsafe fn run(&self, actor: &'static Slot) -> Option<&'static Slot> {
-        loop {
-            self.place.set(Place::Actor);
-            // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
-            // caller owns its stack, and its flow was suspended on this thread or has not started.
-            unsafe { context::switch(self.worker.get(), actor.context.get()) };
-            // Compared one after the other: a jump table would wait for a load.
-            let parting = self.parting.get();
-            if parting == Parting::Yield {
-                self.queue(actor);
-                return None;
-            }
-            if parting == Parting::Park {
-                self.commit(actor);
-                return None;
-            }
-            if parting == Parting::End {
-                return Some(actor);
-            }
-            let errand = self.errand.get();
-            if parting == Parting::Call {
-                self.place.set(Place::InCall);
-                // SAFETY: the closure stands on the stack of the actor, which is suspended until
-                // this returns; the closure does not unwind.
-                let _: Poll<()> = unsafe { (**errand)() };
-                continue;
-            }
-            actor.errand.set(errand);
-            // SAFETY: the actor has just set it, and this worker owns its stack.
-            if !unsafe { self.poll(actor) } {
-                return None;
-            }
+        self.place.set(Place::Actor);
+        // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
+        // caller owns its stack, and its flow was suspended on this thread or has not started.
+        unsafe { context::switch(self.worker.get(), actor.context.get()) };
+        // Whoever leaves for the worker, it is the running one.
+        let Some(actor) = self.home.pulse.running() else { unreachable!("no actor came back") };
+        let parting = self.parting.get();
+        if parting == Parting::End {
+            return Some(actor);
+        }
+        self.part(actor, parting);
+        None
+    }
+
+    /// Does what an actor wants done that has yielded or parked, and is off its stack.
+    #[inline(always)]
+    fn part(&self, actor: &'static Slot, parting: Parting) {
+        if parting == Parting::Yield {
+            self.queue(actor);
+        } else {
+            self.commit(actor);
+        }
+    }
+
+    /// Does what the actor wanted done that has handed over to the caller. Each actor calls this
+    /// first when it comes back to its stack, and when it begins.
+    #[inline(always)]
+    pub(crate) fn settle(&self) {
+        if let Some(leaver) = self.leaver.take() {
+            self.part(leaver, self.parting.get());
         }
     }
 
@@ -331,12 +366,12 @@ impl Local {
     /// Polls what the actor waits for. Says whether to resume it now; if not, it is parked.
     ///
     /// # Safety
-    /// This worker owns the actor's stack, and the actor waits with [`Parting::Poll`].
+    /// This worker owns the actor's stack, and the actor has left an errand.
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         self.place.set(Place::InPoll);
         // SAFETY: the errand stands on the stack of the actor, which is suspended in
-        // `park::poll_natively`, and does not unwind.
-        let polled = unsafe { (**actor.errand.get())() };
+        // `native::await_natively`, and does not unwind.
+        let polled = unsafe { Errand::poll(actor.errand.get()) };
         self.place.set(Place::Worker);
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
@@ -346,17 +381,45 @@ impl Local {
         false
     }
 
-    /// Leaves the running actor's stack for the worker's; returns when the actor is resumed.
+    /// Leaves the running actor's stack for the next actor's or the worker's; returns when the actor
+    /// is resumed, which after [`Parting::End`] it is not.
     ///
     /// # Safety
-    /// `actor` is the running actor, on its own stack. For `Poll` and `Call`, `errand` is valid until
-    /// this returns, and does not unwind when called.
+    /// `actor` is the running actor, on its own stack, which after `End` holds nothing more.
     #[inline(never)]
-    pub(crate) unsafe fn leave(&self, actor: &Slot, parting: Parting, errand: *mut *mut Errand) {
+    pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
+        debug_assert_eq!(self.own_code.get(), 0);
         self.parting.set(parting);
-        self.errand.set(errand);
-        // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
-        unsafe { context::switch(actor.context.get(), self.worker.get()) };
+        let heir = if parting == Parting::End { None } else { self.heir() };
+        let to = match heir {
+            Some(heir) => {
+                self.leaver.set(Some(actor));
+                heir.context.get()
+            }
+            None => self.worker.get(),
+        };
+        // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
+        // and an heir comes from the queue, so this thread owns its stack.
+        unsafe { context::switch(actor.context.get(), to) };
+        self.settle();
+    }
+
+    /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.
+    ///
+    /// # Safety
+    /// The caller is the running actor, on its own stack. The function does not unwind.
+    #[inline(always)]
+    pub(crate) unsafe fn call(
+        &self,
+        place: Place,
+        function: unsafe extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+    ) {
+        self.place.set(place);
+        // SAFETY: while an actor runs, the worker is suspended in `run`, on this thread. The function
+        // cannot leave this stack, because `place` says that it is not on the actor's.
+        unsafe { context::call_on(&*self.worker.get(), function, argument) };
+        self.place.set(Place::Actor);
     }
 }
 
@@ -418,7 +481,7 @@ pub(crate) fn kill(pid: Pid) {
         Woken::Schedule => schedule(actor),
         Woken::Nothing => {
             if let Some(home) = actor.home()
-                && home.pulse.running.load(Relaxed) == pid.index() + 1
+                && home.pulse.running().is_some_and(|running| running.index() == pid.index())
             {
                 // It computes: its next `check!` shall look.
                 home.pulse.overdue.store(true, Relaxed);

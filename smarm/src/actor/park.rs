@@ -4,8 +4,8 @@
 //! | function | polls on | for |
 //! |---|---|---|
 //! | [`wait()`], [`wait_until`], [`wait_uncancelled`] | the caller's stack | smarm's own shallow futures |
-//! | [`await_natively`] | the worker's stack | futures of others, which may need deep frames |
-//! | [`call_natively`] | the worker's stack | code of others that needs deep frames |
+//!
+//! Futures of others, which may need deep frames, are for [`native`](super::native).
 //!
 //! # Kill
 //! A wait that finds a kill request unwinds the actor, unless it unwinds already: then a wait that
@@ -14,18 +14,19 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
-use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::local::{Local, Parting, Place};
+use super::native::Errand;
 use super::record::Record;
-use super::slot::{Errand, Slot};
+use super::slot::Slot;
 use super::waker::waker;
 use crate::pid::Pid;
 use crate::timer::{clock, wheel};
@@ -74,56 +75,68 @@ impl Running {
     }
 
     #[inline(always)]
-    fn record(self) -> &'static Record {
+    pub(super) fn record(self) -> &'static Record {
         // SAFETY: the record of a running actor is alive until its closure has ended, and the
         // reference is kept no longer than the call that asked for it.
         unsafe { &*self.slot.record() }
     }
 
     #[inline(always)]
-    fn killed(self) -> bool {
+    pub(super) fn killed(self) -> bool {
         self.slot.state.load().killed()
     }
 
+    /// Yields or parks.
     #[inline(always)]
-    fn leave(self, parting: Parting) {
-        self.leave_to(parting, ptr::null_mut());
-    }
-
-    /// Leaves for the worker to poll or call something on its stack.
-    #[inline(always)]
-    fn leave_for(self, parting: Parting, errand: &mut (dyn FnMut() -> Poll<()> + '_)) {
-        let errand: *mut (dyn FnMut() -> Poll<()> + '_) = errand;
-        // SAFETY: extends the lifetime; the worker calls it before `leave` returns and never again.
-        let mut errand: *mut Errand = unsafe { std::mem::transmute(errand) };
-        self.leave_to(parting, &raw mut errand);
-    }
-
-    #[inline(always)]
-    fn leave_to(self, parting: Parting, errand: *mut *mut Errand) {
+    pub(super) fn leave(self, parting: Parting) {
         if thread::panicking() {
-            return self.leave_while_panicking(parting, errand);
+            return self.leave_while_panicking(parting);
         }
-        // SAFETY: this is the running actor on its own stack. `Poll` and `Call` come through
-        // `leave_for`, whose callers keep their closures alive and catch panics in them.
-        unsafe { self.local.leave(self.slot, parting, errand) };
+        // SAFETY: this is the running actor on its own stack.
+        unsafe { self.local.leave(self.slot, parting) };
     }
 
     /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
     /// worker counts such actors.
     #[cold]
-    fn leave_while_panicking(self, parting: Parting, errand: *mut *mut Errand) {
+    fn leave_while_panicking(self, parting: Parting) {
         let parked = &self.local.parked_unwinding;
         let own = u32::from(is_unwinding());
         parked.set(parked.get() + own);
-        // SAFETY: as in `leave_to`.
-        unsafe { self.local.leave(self.slot, parting, errand) };
+        // SAFETY: as in `leave`.
+        unsafe { self.local.leave(self.slot, parting) };
         parked.set(parked.get() - own);
+    }
+
+    /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
+    /// parks.
+    ///
+    /// # Safety
+    /// The errand is valid until this returns, and polling it does not unwind.
+    #[inline(always)]
+    pub(super) unsafe fn park_with(self, errand: *mut Errand) {
+        self.slot.errand.set(errand);
+        self.leave(Parting::Park);
+    }
+
+    /// Calls `function(argument)` on the worker's stack.
+    ///
+    /// # Safety
+    /// It does not unwind.
+    #[inline(always)]
+    pub(super) unsafe fn call(
+        self,
+        place: Place,
+        function: unsafe extern "C" fn(*mut c_void),
+        argument: *mut c_void,
+    ) {
+        // SAFETY: this is the running actor on its own stack; for the rest, passed on.
+        unsafe { self.local.call(place, function, argument) };
     }
 
     /// Unwinds if the actor is to be killed and does not unwind yet. Says whether it is killed.
     #[inline(always)]
-    fn obey(self) -> bool {
+    pub(super) fn obey(self) -> bool {
         let killed = self.killed();
         if killed {
             self.unwind();
@@ -169,19 +182,6 @@ impl Running {
     /// Yields, and does not look for a kill: for places that must not unwind.
     pub(crate) fn yield_without_unwinding(self) {
         self.yield_overdue();
-    }
-
-    /// Parks until `poll`, run on the worker's stack, is ready. It must not unwind.
-    #[inline(always)]
-    fn poll_natively(self, poll: &mut (dyn FnMut() -> Poll<()> + '_), to_the_end: bool) {
-        if to_the_end {
-            let ignores = &self.record().ignores_kill;
-            let before = ignores.replace(true);
-            self.leave_for(Parting::Poll, poll);
-            ignores.set(before);
-        } else {
-            self.leave_for(Parting::Poll, poll);
-        }
     }
 
     /// Parks, although a kill may have been asked for.
@@ -257,7 +257,7 @@ fn wait_actor<F: Future>(
         actor.yield_if_overdue();
         return Ok(value);
     }
-    let mut timer = Timer { actor, key: None };
+    let mut timer = Timer::new(actor);
     if let Some(deadline) = deadline
         && !timer.arm(deadline)
     {
@@ -280,12 +280,25 @@ fn wait_actor<F: Future>(
 }
 
 /// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.
-struct Timer {
+pub(super) struct Timer {
     actor: Running,
     key: Option<wheel::Key>,
 }
 
 impl Timer {
+    pub(super) fn new(actor: Running) -> Self {
+        Self { actor, key: None }
+    }
+
+    /// Whether the deadline has passed; sets the timer the first time.
+    pub(super) fn is_over(&mut self, deadline: Option<Instant>) -> bool {
+        match deadline {
+            Some(deadline) if self.key.is_none() => !self.arm(deadline),
+            Some(_) => self.has_fired(),
+            None => false,
+        }
+    }
+
     /// Sets the timer. Gives `false` if the deadline has passed already.
     fn arm(&mut self, deadline: Instant) -> bool {
         let (deadline, now) = (clock::nanos(deadline), clock::now());
@@ -314,7 +327,7 @@ impl Drop for Timer {
 /// A wait by somebody who is no actor on its own stack.
 #[cold]
 #[track_caller]
-fn wait_elsewhere<F: Future>(
+pub(super) fn wait_elsewhere<F: Future>(
     mut future: Pin<&mut F>,
     deadline: Option<Instant>,
 ) -> Result<F::Output, Interrupt> {
@@ -389,100 +402,6 @@ fn wait_thread<F: Future>(
     };
     WAKER.with(|cell| cell.set(Some(waker)));
     result
-}
-
-/// Waits for a future of somebody else's, polling it on the worker's stack, each time before the
-/// actor is resumed. It is dropped there too. A panic in it continues in the caller.
-#[track_caller]
-pub(crate) fn await_natively<F: Future>(
-    future: F,
-    deadline: Option<Instant>,
-) -> Result<F::Output, Interrupt> {
-    let Some(actor) = Running::current() else {
-        return wait_elsewhere(pin!(future), deadline);
-    };
-    let mut future = DropNatively(Some(future));
-    let waker = waker(actor.pid());
-    let mut timer = Timer { actor, key: None };
-    let mut outcome: Option<thread::Result<Result<F::Output, Interrupt>>> = None;
-    // While the actor unwinds, a kill that comes later does not end the wait either.
-    let to_the_end = actor.obey() || is_unwinding();
-    let mut poll = || {
-        if actor.killed() && !to_the_end {
-            return Poll::Ready(()); // to unwind, or to be cancelled, on its own stack
-        }
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: the future stands in a local of `await_natively` that is never moved; it is
-            // dropped in place, here or by `DropNatively`.
-            let mut pinned = unsafe { Pin::new_unchecked(&mut future.0) };
-            let inner = pinned.as_mut().as_pin_mut().expect("polled until it is ready");
-            let polled = inner.poll(&mut Context::from_waker(&waker));
-            if polled.is_ready() {
-                pinned.set(None);
-            }
-            polled
-        }));
-        outcome = match polled {
-            Ok(Poll::Ready(value)) => Some(Ok(Ok(value))),
-            Ok(Poll::Pending) => match deadline {
-                Some(deadline) if timer.key.is_none() && !timer.arm(deadline) => {
-                    Some(Ok(Err(Interrupt::TimedOut)))
-                }
-                _ if timer.has_fired() => Some(Ok(Err(Interrupt::TimedOut))),
-                _ => None,
-            },
-            Err(payload) => Some(Err(payload)),
-        };
-        if outcome.is_some() { Poll::Ready(()) } else { Poll::Pending }
-    };
-    actor.poll_natively(&mut poll, to_the_end);
-    match outcome {
-        Some(Ok(result)) => {
-            actor.yield_if_overdue();
-            result
-        }
-        Some(Err(payload)) => resume_unwind(payload),
-        None => {
-            actor.obey();
-            Err(Interrupt::Cancelled)
-        }
-    }
-}
-
-/// Drops what it holds on the worker's stack.
-struct DropNatively<F>(Option<F>);
-
-impl<F> Drop for DropNatively<F> {
-    fn drop(&mut self) {
-        if self.0.is_none() {
-            return;
-        }
-        // Assigned in place, never moved out: the future was pinned.
-        if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| self.0 = None)))
-            && !is_unwinding()
-        {
-            resume_unwind(payload);
-        }
-    }
-}
-
-/// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it
-/// continues in the caller, unless that unwinds already.
-pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
-    let Some(actor) = Running::current() else {
-        return f();
-    };
-    let mut f = Some(f);
-    let mut outcome = None;
-    actor.leave_for(Parting::Call, &mut || {
-        let f = f.take().expect("called once");
-        outcome = Some(catch_unwind(AssertUnwindSafe(f)));
-        Poll::Ready(())
-    });
-    match outcome.expect("the worker has called it") {
-        Ok(value) => value,
-        Err(payload) => resume_unwind(payload),
-    }
 }
 
 /// Lets the other actors of the worker run, then goes on. Unwinds if the actor is to be killed.

@@ -15,9 +15,9 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
 
 use super::home::Home;
+use super::native::Errand;
 use super::record::Record;
 use super::state::State;
 use crate::context::Context;
@@ -27,9 +27,6 @@ use crate::stack::{
     area::{AREAS, Area},
     reserve::Reservation,
 };
-
-/// What an actor has the worker do on the worker's stack before it is resumed.
-pub(crate) type Errand = dyn FnMut() -> Poll<()>;
 
 /// One actor's place. Which thread may touch which field, and when:
 ///
@@ -45,8 +42,9 @@ pub(crate) struct Slot {
     pub(crate) state: State,
     pub(crate) context: UnsafeCell<Context>,
     home: AtomicPtr<Home>,
-    /// The thin pointer to a fat one on the actor's own stack; null unless it waits in a poll.
-    pub(crate) errand: Cell<*mut *mut Errand>,
+    /// What the worker polls before it resumes the actor, on the actor's own stack; null unless it
+    /// waits so.
+    pub(crate) errand: Cell<*mut Errand>,
     /// The next slot in an inbox, plus one; 0 ends the list.
     pub(crate) link: AtomicU32,
     index: AtomicU32,

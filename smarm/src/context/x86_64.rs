@@ -110,6 +110,56 @@ pub(crate) unsafe fn switch(from: *mut Context, to: *const Context) {
     }
 }
 
+/// Calls `function(argument)` on the stack of a suspended flow, below its frames, and comes back to
+/// the running flow's own stack.
+///
+/// ```text
+///   suspended stack                 running stack
+///   frames of the suspended flow    frames of the caller
+///   ─────────────── ◄── its rsp     return address, rbp ◄── rbp: the frame is found through it,
+///   frames of `function`                                   so backtraces go on in the caller
+/// ```
+///
+/// # Safety
+/// - `on` is suspended, and is not resumed before this returns; nobody else calls on its stack.
+/// - The function does not unwind, and switches to no other flow.
+#[inline(always)]
+pub(crate) unsafe fn call_on(
+    on: &Context,
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+) {
+    // Below the red zone.
+    let top = (on.rsp - 128) & !15;
+    // SAFETY: below the suspended flow's frames its stack is free; for the rest, passed on.
+    unsafe { call_on_stack(top, function, argument) };
+}
+
+/// rdi = top of the stack, 16-aligned; rsi = function; rdx = its argument.
+#[unsafe(naked)]
+unsafe extern "C" fn call_on_stack(
+    top: usize,
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+) {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rbp",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset rbp, -16",
+        "mov rbp, rsp",
+        ".cfi_def_cfa_register rbp",
+        "mov rsp, rdi",
+        "mov rdi, rdx",
+        "call rsi",
+        "mov rsp, rbp",
+        "pop rbp",
+        ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+    )
+}
+
 /// Where the running flow's stack stands.
 #[inline(always)]
 pub(crate) fn stack_pointer() -> usize {

@@ -27,7 +27,7 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::actor::home::Home;
 use crate::actor::record::Record;
-use crate::actor::slot;
+use crate::actor::slot::Slot;
 use crate::stack::trim;
 
 /// A slice of this many ticks is reported.
@@ -77,7 +77,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> 
 /// What the monitor remembers of a worker.
 #[derive(Default, Clone)]
 struct Seen {
-    switches: u64,
+    switches: u32,
     turns: u64,
     /// For how many ticks the same slice has been running.
     ticks: u32,
@@ -117,12 +117,12 @@ fn watch(shared: &Weak<Shared>) {
 fn look(shared: &Shared, home: &Home, seen: &mut Seen) {
     let pulse = &home.pulse;
     let (switches, turns) = (pulse.switches.load(Relaxed), pulse.turns.load(Relaxed));
-    let running = pulse.running.load(Relaxed);
+    let running = pulse.running();
     if home.sleeps() {
         *seen = Seen { switches, turns, ticks: 0 };
         return;
     }
-    if switches == seen.switches && running != 0 {
+    if switches == seen.switches && running.is_some() {
         seen.ticks += 1;
         pulse.overdue.store(true, Relaxed);
     } else {
@@ -135,19 +135,21 @@ fn look(shared: &Shared, home: &Home, seen: &mut Seen) {
     if seen.ticks >= 1 && shared.has_new() {
         shared.summon();
     }
-    if seen.ticks == STUCK {
-        report(running - 1, shared.settings.slice * STUCK);
+    if let Some(actor) = running
+        && seen.ticks == STUCK
+    {
+        report(actor, shared.settings.slice * STUCK);
     }
 }
 
 /// Says once that an actor keeps its worker busy.
-fn report(index: u32, time: Duration) {
+fn report(actor: &Slot, time: Duration) {
     let mut name = [0; 32];
-    let length = Record::visible_name(index, &mut name);
+    let length = Record::visible_name(actor.index(), &mut name);
     let name = String::from_utf8_lossy(&name[..length]);
     eprintln!(
         "smarm: actor {} \"{name}\" has kept its worker for {time:?} without a switch; other actors of that worker wait. \
          Move a blocking call into `smarm::io::block_on_io`, or put `smarm::check!()` into a long computation",
-        slot::slot(index).pid(),
+        actor.pid(),
     );
 }

@@ -54,7 +54,8 @@ pub(crate) struct Shared {
     pub(crate) homes: Box<[&'static Home]>,
     injector: Injector<u32>,
     stealers: Box<[Stealer<u32>]>,
-    /// Workers that sleep, or are about to.
+    /// Workers that sleep, or are about to. A single worker counts as sleeping always: its home
+    /// tells, and those who inject look there.
     sleeping: AtomicUsize,
     /// Workers that look for new actors.
     searching: AtomicUsize,
@@ -82,8 +83,8 @@ impl Shared {
             settings,
             homes: stealers.iter().map(|_| Home::claim()).collect(),
             injector: Injector::new(),
+            sleeping: AtomicUsize::new(usize::from(stealers.len() == 1)),
             stealers: stealers.into(),
-            sleeping: AtomicUsize::new(0),
             searching: AtomicUsize::new(0),
             phase: AtomicU8::new(OPEN),
             spawned_outside: AtomicUsize::new(0),
@@ -190,7 +191,9 @@ impl Shared {
 
     /// Step 3, once `Home::fall_asleep` is done: the caller sleeps and searches no more.
     pub(crate) fn sleep(&self, searching: bool) {
-        self.sleeping.fetch_add(1, SeqCst);
+        if !self.is_single() {
+            self.sleeping.fetch_add(1, SeqCst);
+        }
         if searching {
             self.searching.fetch_sub(1, SeqCst);
         }
@@ -198,13 +201,28 @@ impl Shared {
 
     /// The caller sleeps no more.
     pub(crate) fn rise(&self) {
-        self.sleeping.fetch_sub(1, SeqCst);
+        if !self.is_single() {
+            self.sleeping.fetch_sub(1, SeqCst);
+        }
         self.monitor.stir();
+    }
+
+    /// Whether there is one worker only.
+    #[inline(always)]
+    pub(crate) fn is_single(&self) -> bool {
+        self.homes.len() == 1
     }
 
     /// Whether an actor that has not started lies in any deque or in the injector.
     pub(crate) fn has_new(&self) -> bool {
-        !self.injector.is_empty() || self.stealers.iter().any(|stealer| !stealer.is_empty())
+        self.has_new_beside(usize::MAX)
+    }
+
+    /// As [`has_new`](Self::has_new), but for the deque of worker `own`, who knows it to be empty.
+    #[inline(always)]
+    pub(crate) fn has_new_beside(&self, own: usize) -> bool {
+        let others = || self.stealers.iter().enumerate().filter(|(index, _)| *index != own);
+        !self.injector.is_empty() || others().any(|(_, stealer)| !stealer.is_empty())
     }
 
     /// Takes a new actor from the injector, and some more into `deque`.

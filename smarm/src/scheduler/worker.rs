@@ -17,15 +17,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
 
 use super::shared::Shared;
-use crate::actor::local::{self, Local, Place};
+use crate::actor::local::{self, Local, NEW_EVERY, Place};
 use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::{FREE, Freed, NEW};
@@ -43,14 +43,28 @@ const BATCH: u64 = TURN / 10;
 const FIRST_BATCH: u32 = 64;
 /// The longest batch, in actors.
 const LONGEST_BATCH: u32 = 1024;
-/// One in so many actors is a new one, if there is one, however many started ones can run.
-const NEW_EVERY: u32 = 8;
 /// One in so many new actors is the oldest instead of the newest.
 const OLDEST_EVERY: u32 = 16;
 /// How long a worker spins before it sleeps, in nanoseconds.
 const SPIN: u64 = 30_000;
 /// After spinning has failed, one in so many sleeps tries it again.
 const SPIN_RETRY: u32 = 16;
+
+/// Names a thread, never the same twice. What std has for this counts references.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ThreadNumber(u64);
+
+impl ThreadNumber {
+    #[inline(always)]
+    fn current() -> Self {
+        thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if NUMBER.get() == 0 {
+            NUMBER.set(LAST.fetch_add(1, Relaxed) + 1);
+        }
+        Self(NUMBER.get())
+    }
+}
 
 /// What a worker's turn ended with, and so what its host is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +87,7 @@ pub enum Turn {
 /// [`next_deadline`](Self::next_deadline).
 pub struct Worker {
     core: Option<Box<Core>>,
-    thread: Option<ThreadId>,
+    thread: Option<ThreadNumber>,
     reactor: Option<Rc<dyn Reactor>>,
     /// While the thread runs actors, it has an alternate signal stack.
     signal_stack: Option<overflow::AltStack>,
@@ -96,8 +110,6 @@ pub(crate) struct Core {
     pool: RefCell<LocalPool>,
     /// Actors that this worker has started and that have not ended.
     started: Cell<usize>,
-    /// Counts actors run.
-    tick: Cell<u32>,
     /// How many actors the next batch runs.
     batch: Cell<u32>,
     searching: Cell<bool>,
@@ -126,7 +138,6 @@ impl Worker {
             deque,
             pool: RefCell::new(LocalPool::new()),
             started: Cell::new(0),
-            tick: Cell::new(0),
             batch: Cell::new(FIRST_BATCH),
             searching: Cell::new(false),
             asleep: Cell::new(false),
@@ -179,14 +190,14 @@ impl Worker {
     #[track_caller]
     fn core(&self) -> &Core {
         if let Some(home) = self.thread {
-            assert!(home == thread::current().id(), "{ELSEWHERE}");
+            assert!(home == ThreadNumber::current(), "{ELSEWHERE}");
         }
         self.core.as_deref().expect("only drop takes the core")
     }
 
     #[track_caller]
     fn check_thread(&mut self) {
-        let here = thread::current().id();
+        let here = ThreadNumber::current();
         match self.thread {
             Some(home) => assert!(home == here, "{ELSEWHERE}"),
             None => {
@@ -217,7 +228,7 @@ impl Future for Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
-        if self.thread.is_some_and(|home| home != thread::current().id()) {
+        if self.thread.is_some_and(|home| home != ThreadNumber::current()) {
             if core.started.get() > 0 {
                 eprintln!(
                     "smarm: a worker with {} parked actors was dropped on another thread than its own; \
@@ -369,32 +380,30 @@ impl Core {
     /// Step 2 of a turn.
     #[inline(never)] // a loop with the registers for itself
     fn run_batch(&self) -> Batch {
-        let pulse = &self.local.home.pulse;
-        let batch = self.batch.get();
+        let local = &self.local;
+        let pulse = &local.home.pulse;
+        let batch_end = local.tick().wrapping_add(self.batch.get());
+        local.batch_end.set(batch_end);
         let mut end = Batch::Full;
-        let first = self.tick.get();
-        let mut tick = first;
-        while tick.wrapping_sub(first) < batch {
+        while local.tick() != batch_end {
+            let tick = local.tick();
             let Some(actor) = self.next(tick) else {
                 end = Batch::Dry;
                 break;
             };
-            tick = tick.wrapping_add(1);
-            pulse.switches.store(u64::from(tick), Relaxed);
-            pulse.running.store(actor.index() + 1, Relaxed);
+            local.count(tick, actor);
             // SAFETY: this is the worker, on its own stack, and the actor came out of its queue or
             // was new and has been started by it.
-            if let Some(ended) = unsafe { self.local.resume(actor) } {
+            if let Some(ended) = unsafe { local.resume(actor) } {
                 self.bury(ended);
             }
-            if pulse.overdue.load(Relaxed) || self.local.turn_over.get() {
+            if pulse.overdue.load(Relaxed) || local.turn_over.get() {
                 pulse.overdue.store(false, Relaxed);
                 end = Batch::Cut;
                 break;
             }
         }
-        pulse.running.store(0, Relaxed);
-        self.tick.set(tick);
+        pulse.run(None);
         end
     }
 
@@ -486,7 +495,7 @@ impl Core {
         local.home.fall_asleep();
         self.asleep.set(true);
         shared.sleep(self.searching.replace(false));
-        if local.home.has_mail() || shared.has_new() {
+        if local.home.has_mail() || shared.has_new_beside(self.index) {
             self.rise();
             return None;
         }
@@ -508,7 +517,7 @@ impl Core {
     /// Looks for something to do elsewhere, and spins meanwhile if that pays.
     fn search(&self) -> bool {
         let shared = &*self.shared;
-        if shared.homes.len() == 1 && self.spin.get().is_none() {
+        if shared.is_single() && self.spin.get().is_none() {
             return false;
         }
         if !self.searching.replace(true) {
@@ -584,7 +593,7 @@ impl Core {
         let own_code = own_code();
         self.deque.push(actor.index());
         drop(own_code);
-        if self.shared.homes.len() > 1 {
+        if !self.shared.is_single() {
             self.shared.summon_for_new();
         }
         self.stir();

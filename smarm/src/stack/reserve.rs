@@ -44,8 +44,11 @@ impl Reservation {
                 Ok(base) => return Ok(Reservation { base, len }),
                 Err(error) if len == minimum => return Err(error),
                 Err(error) => match error.raw_os_error() {
-                    // EAGAIN is what RLIMIT_MEMLOCK says under mlockall(MCL_FUTURE).
-                    Some(libc::ENOMEM | libc::EAGAIN) => len = (len / 2).next_multiple_of(PAGE).max(minimum),
+                    // EAGAIN is what RLIMIT_MEMLOCK says under mlockall(MCL_FUTURE), and EINVAL what
+                    // valgrind says where the address space that it manages ends.
+                    Some(libc::ENOMEM | libc::EAGAIN | libc::EINVAL) => {
+                        len = (len / 2).next_multiple_of(PAGE).max(minimum)
+                    }
                     _ => return Err(error),
                 },
             }
