@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bridge_support::{on_tokio, spawn_on, tokio_of};
+use bridge_support::{on_tokio, on_tokio_with_short_slices, spawn_on, tokio_of};
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, within};
 use tokio::sync::{Semaphore, mpsc};
@@ -171,7 +171,7 @@ fn actors_that_spawn_for_ever_starve_nobody() {
 #[test]
 fn an_actor_that_computes_with_checks_starves_nobody() {
     within(PATIENCE, || {
-        on_tokio(1).run(|| {
+        on_tokio_with_short_slices().run(|| {
             let flags = all_beside(0);
             while !raised(&flags) {
                 smarm::check!();
@@ -183,7 +183,7 @@ fn an_actor_that_computes_with_checks_starves_nobody() {
 #[test]
 fn several_actors_that_compute_with_checks_starve_nobody() {
     within(PATIENCE, || {
-        on_tokio(1).run(|| {
+        on_tokio_with_short_slices().run(|| {
             let flags = Arc::new(vec![tick_beside(0), poll_beside(0), act_beside(0)]);
             let busy: Vec<_> = (0..3)
                 .map(|_| {
@@ -270,7 +270,7 @@ fn a_socket_that_can_always_be_read_lets_others_run() {
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     within(PATIENCE, || {
-        on_tokio(1).run(|| {
+        on_tokio_with_short_slices().run(|| {
             let flags = all_beside(0);
             let (near, far) = UnixStream::pair().unwrap();
             near.set_nonblocking(true).unwrap();
