@@ -64,8 +64,8 @@
 //! Rejected: a separate waiting flag for the receiver (it needs sequential consistency, and senders of
 //! later messages wake for nothing); `behind` alone (while one sender was preempted, all others walked
 //! an ever longer list: 1,000 ns per message with four threads on two cores); the block's pointer and
-//! the position updated together (then senders wait for the one who appends); hazard pointers and epochs (the positions
-//! already tell who can be where).
+//! the position updated together (then senders wait for the one who appends); hazard pointers and
+//! epochs (the positions already tell who can be where).
 //!
 //! The list of blocks with a fetch-and-add per message follows C. Yang and J. Mellor-Crummey, *A
 //! Wait-free Queue as Fast as Fetch-and-Add*, PPoPP 2016.
