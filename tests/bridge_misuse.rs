@@ -95,7 +95,7 @@ fn blocking_calls_of_tokios_channels_are_refused_in_an_actor() {
     });
     refused_in_an_actor(ADVICE, || {
         let (sender, _receiver) = tokio::sync::mpsc::channel::<()>(1);
-        drop(sender.blocking_send(()));
+        let _ = sender.blocking_send(());
     });
     refused_in_an_actor(ADVICE, || {
         let (_sender, receiver) = tokio::sync::oneshot::channel::<()>();
