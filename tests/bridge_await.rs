@@ -356,6 +356,43 @@ fn a_task_exchanges_messages_with_actors_through_smarms_channels() {
 }
 
 #[test]
+fn actors_and_tasks_share_smarms_mutex() {
+    within(PATIENCE, || {
+        on_tokio(2).run(|| {
+            const ROUNDS: u64 = 500;
+            let total = Arc::new(smarm::Mutex::new(0_u64));
+            let tasks: Vec<_> = (0..2)
+                .map(|worker| {
+                    let total = total.clone();
+                    tokio_of(worker).spawn(async move {
+                        for _ in 0..ROUNDS {
+                            *total.lock_async().await.unwrap() += 1;
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                })
+                .collect();
+            let actors: Vec<_> = (0..2)
+                .map(|worker| {
+                    let total = total.clone();
+                    spawn_on(worker, move || {
+                        for _ in 0..ROUNDS {
+                            let mut guard = total.lock(FOR_EVER).unwrap();
+                            let seen = *guard;
+                            smarm::yield_now(); // the others wait meanwhile
+                            *guard = seen + 1;
+                        }
+                    })
+                })
+                .collect();
+            actors.into_iter().for_each(|actor| actor.join().unwrap());
+            tasks.into_iter().for_each(|task| await_future(task).unwrap());
+            assert_eq!(*total.lock(FOR_EVER).unwrap(), 4 * ROUNDS);
+        });
+    });
+}
+
+#[test]
 fn a_select_in_a_task_that_drops_a_receive_loses_no_message() {
     within(PATIENCE, || {
         on_tokio(2).run(|| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use smarm::host::Worker;
 use smarm::{Config, InitError, Runtime};
 
-use crate::host::Host;
+use crate::host;
 
 /// How long the end of a worker's thread waits for `spawn_blocking` closures that still run.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(10);
@@ -111,7 +111,7 @@ fn start_worker(worker: Worker, name: String) -> io::Result<thread::JoinHandle<(
         // Entered once, for the life of the thread: a guard held by an actor across a wait would be
         // dropped out of order with those of its neighbours.
         let context = tokio.enter();
-        let ended = tokio.block_on(tokio.spawn(Host::new(worker)));
+        let ended = tokio.block_on(tokio.spawn(host::drive(worker)));
         drop(context);
         tokio.shutdown_timeout(BLOCKING_PATIENCE);
         if let Err(error) = ended

@@ -8,7 +8,8 @@
 //!
 //! As a task rather than as the runtime's root future: before each poll of the root, tokio asks epoll.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,20 +21,37 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::reactor::TokioReactor;
 
-/// A worker, and what its task waits with. To be spawned on a `current_thread` runtime.
-pub(crate) struct Host {
+/// Polls the worker until its runtime has shut down. To be spawned on a `current_thread` runtime.
+pub(crate) async fn drive(mut worker: Worker) {
+    worker.bind(Rc::new(TokioReactor));
+    let mut host = Host { worker, alarm: None, deadline: None };
+    while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {
+        yield_now().await;
+    }
+}
+
+/// A worker, and the alarm clock of its task.
+struct Host {
     worker: Worker,
-    bound: bool,
     /// Wakes the task at `deadline`; made when a timer is first wanted.
     alarm: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
-    /// The task lets others run.
-    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Host {
-    pub(crate) fn new(worker: Worker) -> Self {
-        Self { worker, bound: false, alarm: None, deadline: None, pause: None }
+    /// Takes turns while the worker is idle. Continues when it is busy and others shall run; breaks
+    /// when it is done.
+    fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
+        loop {
+            match self.worker.poll_turn(cx.waker()) {
+                Turn::Busy => return Poll::Ready(ControlFlow::Continue(())),
+                Turn::Done => return Poll::Ready(ControlFlow::Break(())),
+                Turn::Idle => match self.worker.next_deadline() {
+                    Some(deadline) => ready!(self.poll_alarm(deadline, cx)),
+                    None => return Poll::Pending,
+                },
+            }
+        }
     }
 
     /// Registers the task with the alarm. Ready if it is due already.
@@ -44,38 +62,5 @@ impl Host {
             alarm.as_mut().reset(deadline.into());
         }
         alarm.as_mut().poll(cx)
-    }
-}
-
-impl Future for Host {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.bound {
-            self.bound = true;
-            self.worker.bind(Rc::new(TokioReactor));
-        }
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
-        loop {
-            match self.worker.poll_turn(cx.waker()) {
-                Turn::Busy => {
-                    // Its first poll is pending, and has tokio wake the task after a look at its
-                    // driver.
-                    let mut pause: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(yield_now());
-                    if pause.as_mut().poll(cx).is_pending() {
-                        self.pause = Some(pause);
-                        return Poll::Pending;
-                    }
-                }
-                Turn::Idle => match self.worker.next_deadline() {
-                    Some(deadline) => ready!(self.poll_alarm(deadline, cx)),
-                    None => return Poll::Pending,
-                },
-                Turn::Done => return Poll::Ready(()),
-            }
-        }
     }
 }

@@ -440,7 +440,7 @@ where
         Err(payload) if payload.is::<Kill>() => Err(JoinError::Killed),
         Err(payload) => Err(JoinError::Panicked(payload)),
     };
-    record.panicked.set(false);
+    record.panicked.set(0);
     let place = record.place.take();
     let end = match &outcome {
         Ok(_) => End::Returned,
@@ -476,5 +476,33 @@ fn log_panic(pid: Pid, name: Option<&str>, end: &End<'_>) {
     if let End::Panicked { message, place } = end {
         let (name, place) = (name.unwrap_or(""), place.unwrap_or("an unknown place"));
         eprintln!("smarm: actor {pid} \"{name}\" panicked at {place}, and nobody waits for it: {message}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use crate::{Config, runtime};
+
+    #[test]
+    fn a_slot_is_never_used_again_after_its_last_generation() {
+        const LAST: u64 = 3;
+        let config = Config::exact(1).stack_size(8 << 20).mprotect_guards(true).last_generation(LAST);
+        let lives = runtime::init(config).run(|| {
+            let mut lives: HashMap<u32, Vec<u64>> = HashMap::new();
+            for _ in 0..200 {
+                let child = crate::spawn(|| ());
+                let pid = child.pid();
+                child.join().unwrap();
+                lives.entry(pid.index()).or_default().push(pid.generation());
+            }
+            lives
+        });
+        assert!(lives.len() >= 200 / (LAST as usize + 1));
+        for generations in lives.values() {
+            assert!(generations.is_sorted_by(|a, b| a < b), "no generation comes twice");
+            assert!(*generations.last().unwrap() <= LAST);
+        }
     }
 }
