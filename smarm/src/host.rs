@@ -119,7 +119,7 @@ pub trait Reactor {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Source>>;
 
     /// Whether the host wants the worker's turn to end, because the budget that it grants to one
-    /// poll is used up. Asked after each future that the worker has polled.
+    /// poll is used up. Asked when a future that an actor waits for is pending.
     fn budget_spent(&self) -> bool {
         false
     }
