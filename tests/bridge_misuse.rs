@@ -4,6 +4,7 @@ mod bridge_support;
 
 use std::future::ready;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bridge_support::on_tokio;
@@ -148,6 +149,17 @@ fn receiving_and_sending_are_refused_where_they_would_block_the_worker() {
     refused_outside_an_actors_stack(|| {
         let (_sender, receiver) = oneshot::channel::<()>();
         let _ = receiver.recv();
+    });
+}
+
+#[test]
+fn waiting_for_a_socket_is_refused_where_it_would_block_the_worker() {
+    refused_outside_an_actors_stack(|| {
+        let (near, _far) = UnixStream::pair().unwrap();
+        drop(smarm::io::wait_readable_timeout(&near, MOMENT));
+    });
+    refused_outside_an_actors_stack(|| {
+        drop(smarm::net::TcpListener::bind("127.0.0.1:0").unwrap().accept());
     });
 }
 

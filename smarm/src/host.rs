@@ -119,26 +119,27 @@ pub trait Reactor {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Source>>;
 
     /// Whether the host wants the worker's turn to end, because the budget that it grants to one
-    /// poll is used up. Asked after each future that the worker has polled.
+    /// poll is used up. Asked when a future that an actor waits for is pending.
     fn budget_spent(&self) -> bool {
         false
     }
 }
 
 thread_local! {
-    /// The reactor of the worker whose turn it is on this thread.
+    /// The reactor of the worker that was polled last on this thread and is still there.
     static REACTOR: Cell<Option<NonNull<dyn Reactor>>> = const { Cell::new(None) };
 }
 
 /// While it lives, its reactor is this thread's.
 #[must_use]
 pub(crate) struct Entered<'a> {
-    previous: Option<NonNull<dyn Reactor>>,
+    outer: Option<NonNull<dyn Reactor>>,
+    stays: bool,
     /// The reactor outlives the guard; a raw pointer, because the guard must stay on its thread.
     reactor: PhantomData<(&'a (), *const ())>,
 }
 
-/// Makes `reactor` this thread's until the guard is dropped. A worker enters its own for each turn.
+/// Makes `reactor` this thread's until the guard is dropped.
 ///
 /// # Safety
 /// The guard is dropped, not leaked, and guards of one thread are dropped last in, first out:
@@ -148,19 +149,41 @@ pub(crate) unsafe fn enter<'a>(reactor: &'a (dyn Reactor + 'a)) -> Entered<'a> {
     // SAFETY: only the lifetime of the trait object changes; the caller drops the guard, which
     // takes the pointer out of the slot, before that lifetime ends.
     let reactor = unsafe { std::mem::transmute::<NonNull<dyn Reactor + 'a>, NonNull<dyn Reactor>>(reactor) };
-    Entered { previous: REACTOR.replace(Some(reactor)), reactor: PhantomData }
+    Entered { outer: REACTOR.replace(Some(reactor)), stays: false, reactor: PhantomData }
+}
+
+/// As [`enter`], for a turn of the worker that `reactor` belongs to. Unless that turn is taken in the
+/// middle of another worker's (`nested`), the reactor stays this thread's after it, so that tasks
+/// beside the worker can register descriptors, too.
+///
+/// # Safety
+/// As for [`enter`]; and the reactor lives, on this thread, until [`leave`] was called with it.
+pub(crate) unsafe fn enter_turn<'a>(reactor: &'a (dyn Reactor + 'a), nested: bool) -> Entered<'a> {
+    // SAFETY: passed on.
+    let mut entered = unsafe { enter(reactor) };
+    entered.stays = !nested;
+    entered
+}
+
+/// Forgets a reactor that is about to end, on the thread of its worker.
+pub(crate) fn leave(reactor: &dyn Reactor) {
+    if REACTOR.get().is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), reactor)) {
+        REACTOR.set(None);
+    }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        REACTOR.set(self.previous);
+        if !self.stays {
+            REACTOR.set(self.outer);
+        }
     }
 }
 
-/// Calls `f` with the reactor of the worker whose turn it is on this thread; with `None` on any
-/// other thread. `f` must not wait.
+/// Calls `f` with the reactor of this thread's worker; with `None` on any other thread. `f` must not
+/// wait.
 pub(crate) fn with_reactor<R>(f: impl FnOnce(Option<&dyn Reactor>) -> R) -> R {
-    // SAFETY: a pointer in the slot is valid: the guard of `enter`, which borrows the reactor,
-    // takes it out again, and cannot be dropped before `f` returns, on this same thread.
+    // SAFETY: a pointer in the slot is valid: the guard of `enter`, which borrows the reactor, or
+    // `leave` takes it out again, and neither happens before `f` returns, on this same thread.
     f(REACTOR.get().map(|reactor| unsafe { reactor.as_ref() }))
 }

@@ -29,6 +29,7 @@ use super::ring::Ring;
 use super::slot::{Slot, slot};
 use super::state::{Commit, Woken};
 use crate::context::{self, Context};
+use crate::host;
 use crate::pid::Pid;
 use crate::timer::wheel::Wheel;
 
@@ -147,6 +148,14 @@ impl Local {
     pub(crate) fn on_behalf_of(&self) -> Option<&'static Slot> {
         let nobody = matches!(self.place.get(), Place::Host | Place::Worker);
         self.home.pulse.running().filter(|_| !nobody)
+    }
+
+    /// Ends the turn if the host's budget is spent: other futures would only say that they are pending.
+    pub(crate) fn mind_budget(&self) {
+        if host::with_reactor(|reactor| reactor.is_some_and(|reactor| reactor.budget_spent())) {
+            self.turn_over.set(true);
+            self.batch_end.set(self.tick()); // nobody hands over to the next
+        }
     }
 
     /// Whose code runs.
@@ -381,6 +390,7 @@ impl Local {
             actor.errand.set(std::ptr::null_mut());
             return true;
         }
+        self.mind_budget();
         self.commit(actor);
         false
     }

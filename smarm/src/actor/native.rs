@@ -177,6 +177,7 @@ pub(crate) fn await_natively<F: Future>(
         (*wait).errand.stage
     };
     if stage == Stage::Pending {
+        actor.mind_budget();
         // SAFETY: as above, until the actor is resumed.
         let park = || unsafe { actor.park_with(wait.cast()) };
         if to_the_end {

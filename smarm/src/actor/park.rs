@@ -189,6 +189,12 @@ impl Running {
         self.yield_overdue();
     }
 
+    /// Ends the turn with the next wait if the host's budget is spent.
+    #[inline(always)]
+    pub(super) fn mind_budget(self) {
+        self.local.mind_budget();
+    }
+
     /// Parks, although a kill may have been asked for.
     fn park_regardless(self) {
         let ignores = &self.record().ignores_kill;
@@ -422,6 +428,14 @@ pub(crate) fn yield_now() {
             actor.obey();
         }
         None => thread::yield_now(),
+    }
+}
+
+/// Ends the worker's turn with the next wait if the host's budget is spent: to be called when a
+/// resource of the host was pending.
+pub(crate) fn mind_budget() {
+    if let Some(actor) = Running::current() {
+        actor.mind_budget();
     }
 }
 

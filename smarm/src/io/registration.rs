@@ -188,6 +188,9 @@ impl<F: FnMut() -> io::Result<Attempt>> Future for Operation<'_, F> {
         let this = &mut *self;
         let polled = this.registration.poll_as(this.id, this.fd, this.direction, cx, &mut this.attempt);
         this.waits = polled.is_pending();
+        if this.waits {
+            park::mind_budget();
+        }
         polled
     }
 }

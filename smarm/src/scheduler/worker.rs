@@ -158,7 +158,9 @@ impl Worker {
     #[track_caller]
     pub fn bind(&mut self, reactor: Rc<dyn Reactor>) {
         self.check_thread();
-        self.reactor = Some(reactor);
+        if let Some(old) = self.reactor.replace(reactor) {
+            host::leave(&*old);
+        }
     }
 
     /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
@@ -180,8 +182,10 @@ impl Worker {
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
         self.check_thread();
         let core = self.core.as_deref().expect("only drop takes the core");
-        // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
-        let _reactor = self.reactor.as_deref().map(|reactor| unsafe { host::enter(reactor) });
+        let nested = Local::current().is_some_and(|outer| outer.place() != Place::Host);
+        // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order;
+        // `bind` and `drop` make the thread leave the reactor before it ends.
+        let _reactor = self.reactor.as_deref().map(|reactor| unsafe { host::enter_turn(reactor, nested) });
         let _entered = core.enter();
         if core.local.set_host(waker) {
             core.local.home.set_host(waker.clone());
@@ -247,7 +251,11 @@ impl Drop for Worker {
             return;
         }
         let reactor = self.reactor.take();
-        if !core.wind_up(reactor.as_deref(), last) {
+        let wound_up = core.wind_up(reactor.as_deref(), last);
+        if let Some(reactor) = &reactor {
+            host::leave(&**reactor);
+        }
+        if !wound_up {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
                 core.started.get()
