@@ -116,8 +116,11 @@ fn a_task_reads_and_writes_a_smarm_socket() {
     within(PATIENCE, || {
         on_tokio(2).run(|| {
             let (near, far) = connection();
+            // Registers the descriptor.
+            far.set_read_timeout(Some(MOMENT)).unwrap();
+            assert_eq!((&far).read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::TimedOut);
             let task = tokio_of(1).spawn(async move {
-                let mut buf = [0; 64];
+                let mut buf = [0; 128];
                 loop {
                     let count = poll_fn(|cx| far.poll_read(cx, &mut buf)).await.unwrap();
                     if count == 0 {

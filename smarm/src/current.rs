@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::local::Local;
 use crate::actor::park::{self, Running};
+use crate::actor::record;
 use crate::pid::Pid;
 
 /// Sleeps for at least `duration`. Other actors run meanwhile. On a plain thread, the thread sleeps.
@@ -79,6 +80,51 @@ pub fn self_pid() -> Pid {
         Some(pid) => pid,
         None => panic!(
             "smarm: self_pid was called outside an actor: call it in one (`smarm::run`, `Runtime::spawn`)"
+        ),
+    }
+}
+
+/// What the calling actor can say of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    pid: Pid,
+    name: Option<String>,
+}
+
+impl Current {
+    /// Its identity.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Its name, if [`Builder::name`](crate::Builder::name) gave it one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+/// The calling actor.
+///
+/// # Panics
+/// Outside an actor, and in a future that it awaits; see [`try_self_pid`].
+///
+/// ```
+/// smarm::run(|| {
+///     let child = smarm::Builder::new().name("reader").spawn(smarm::current).unwrap();
+///     let pid = child.pid();
+///     let said = child.join().unwrap();
+///     assert_eq!((said.pid(), said.name()), (pid, Some("reader")));
+/// });
+/// ```
+#[track_caller]
+pub fn current() -> Current {
+    let named = record::with_current(|record| {
+        record.map(|record| Current { pid: record.pid, name: record.name.as_deref().map(str::to_owned) })
+    });
+    match named {
+        Some(current) => current,
+        None => panic!(
+            "smarm: current was called outside an actor: call it in one (`smarm::run`, `Runtime::spawn`)"
         ),
     }
 }

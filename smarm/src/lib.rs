@@ -29,7 +29,7 @@ mod timer;
 pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};
-pub use current::{self_pid, sleep, sleep_until, try_self_pid, yield_now};
+pub use current::{Current, current, self_pid, sleep, sleep_until, try_self_pid, yield_now};
 pub use join::{JoinError, JoinHandle, JoinTimeoutError};
 pub use mutex::{LockError, Mutex, MutexGuard, TryLockError};
 pub use pid::Pid;

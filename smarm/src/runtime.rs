@@ -9,7 +9,6 @@
 //!    then it is told what still runs. A stack with live frames is never freed: it is leaked.
 
 use std::fmt;
-use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -172,7 +171,7 @@ impl Runtime {
         let handle = spawned.unwrap_or_else(|error| panic!("smarm: {error}"));
         match handle.join_unbroken() {
             Ok(value) => value,
-            Err(JoinError::Panicked(payload)) => resume_unwind(payload),
+            Err(JoinError::Panicked(payload)) => park::resume_panic(payload),
             Err(JoinError::Killed) => {
                 panic!("smarm: the actor of `Runtime::run` was killed before it returned")
             }
@@ -234,7 +233,7 @@ impl Runtime {
             if let Err(payload) = thread.join()
                 && !park::is_unwinding()
             {
-                resume_unwind(payload);
+                park::resume_panic(payload);
             }
         }
         Ok(())

@@ -440,7 +440,7 @@ where
         Err(payload) if payload.is::<Kill>() => Err(JoinError::Killed),
         Err(payload) => Err(JoinError::Panicked(payload)),
     };
-    record.panicked.set(false);
+    record.panicked.set(0);
     let place = record.place.take();
     let end = match &outcome {
         Ok(_) => End::Returned,

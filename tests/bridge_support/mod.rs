@@ -4,13 +4,20 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use smarm::{JoinHandle, Runtime};
+use smarm::{Config, JoinHandle, Runtime};
 use tokio::runtime::Handle;
 
 /// A runtime of this many workers, each a task of a tokio runtime of its own.
 pub fn on_tokio(workers: usize) -> Runtime {
     smarm_compat::Builder::new().workers(workers).start().expect("the runtime starts")
+}
+
+/// One worker, on which an actor that computes is made to yield after a millisecond or two.
+pub fn on_tokio_with_short_slices() -> Runtime {
+    let config = Config::exact(1).slice(Duration::from_millis(1));
+    smarm_compat::Builder::new().config(config).start().expect("the runtime starts")
 }
 
 /// An actor on a certain worker of the caller's runtime.

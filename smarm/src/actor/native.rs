@@ -17,7 +17,7 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
 use std::task::{Context, Poll};
@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::local::Place;
-use super::park::{Interrupt, Running, Timer, is_unwinding, wait_elsewhere};
+use super::park::{Interrupt, Running, Timer, is_unwinding, resume_panic, wait_elsewhere};
 use super::waker::waker;
 
 /// The head of what the worker polls for a parked actor: the whole of it follows.
@@ -140,7 +140,7 @@ fn drop_natively<F>(future: &mut Option<F>) {
     if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| *future = None)))
         && !is_unwinding()
     {
-        resume_unwind(payload);
+        resume_panic(payload);
     }
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn await_natively<F: Future>(
         }
         Stage::TimedOut => Err(Interrupt::TimedOut),
         // SAFETY: as above.
-        Stage::Panicked => resume_unwind(unsafe { (*wait).payload.take() }.expect("there at this stage")),
+        Stage::Panicked => resume_panic(unsafe { (*wait).payload.take() }.expect("there at this stage")),
         Stage::Killed | Stage::Pending => {
             actor.obey();
             Err(Interrupt::Cancelled)
@@ -234,6 +234,6 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
 
     match Running::current() {
         None => f(),
-        Some(actor) => call_for(actor, f).unwrap_or_else(|payload| resume_unwind(payload)),
+        Some(actor) => call_for(actor, f).unwrap_or_else(|payload| resume_panic(payload)),
     }
 }

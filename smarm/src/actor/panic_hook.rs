@@ -26,7 +26,7 @@ pub(crate) fn install() {
             };
             // SAFETY: the record of the running actor is alive, and this is its own stack.
             let record: &Record = unsafe { &*actor.record() };
-            record.panicked.set(true);
+            record.panicked.set(local.era.get());
             record.place.set(info.location().map(|place| place.to_string().into()));
             local.set_place(Place::InHook);
             inner(info);

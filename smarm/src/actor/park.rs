@@ -100,12 +100,18 @@ impl Running {
     /// worker counts such actors.
     #[cold]
     fn leave_while_panicking(self, parting: Parting) {
-        let parked = &self.local.parked_unwinding;
+        let (parked, era) = (&self.local.parked_unwinding, &self.local.era);
         let own = u32::from(is_unwinding());
+        if own > 0 && parked.get() == 0 {
+            era.set(era.get().wrapping_add(1).max(1));
+        }
         parked.set(parked.get() + own);
         // SAFETY: as in `leave`.
         unsafe { self.local.leave(self.slot, parting) };
         parked.set(parked.get() - own);
+        if own > 0 {
+            self.record().panicked.set(era.get());
+        }
     }
 
     /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
@@ -148,8 +154,7 @@ impl Running {
     #[cold]
     fn unwind(self) {
         if !is_unwinding() {
-            self.record().panicked.set(true);
-            resume_unwind(Box::new(Kill));
+            resume_panic(Box::new(Kill));
         }
     }
 
@@ -457,6 +462,15 @@ pub(crate) fn in_own_code() -> bool {
     Local::current().is_some_and(|local| local.own_code.get() > 0)
 }
 
+/// Unwinds with this payload, without the panic hook. All of smarm's own unwinding goes this way,
+/// because [`is_unwinding`] must know of it.
+pub(crate) fn resume_panic(payload: Box<dyn Any + Send>) -> ! {
+    if let Some(actor) = Running::current() {
+        actor.record().panicked.set(actor.local.era.get());
+    }
+    resume_unwind(payload)
+}
+
 /// Whether the caller unwinds. Unlike `thread::panicking` it is not misled by a neighbour on the
 /// same worker that is parked while it unwinds.
 pub(crate) fn is_unwinding() -> bool {
@@ -465,8 +479,10 @@ pub(crate) fn is_unwinding() -> bool {
     }
     match Running::current() {
         // While a neighbour is parked so, the thread's panic count says nothing about this actor;
-        // then it unwinds if a panic has been seen on it.
-        Some(actor) if actor.local.parked_unwinding.get() > 0 => actor.record().panicked.get(),
+        // then it unwinds if an unwinding was seen to begin on it meanwhile.
+        Some(actor) if actor.local.parked_unwinding.get() > 0 => {
+            actor.record().panicked.get() == actor.local.era.get()
+        }
         _ => true,
     }
 }

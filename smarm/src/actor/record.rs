@@ -57,8 +57,9 @@ pub(crate) struct Record {
     has_mailbox: Cell<bool>,
     /// Where the last panic came from.
     pub(crate) place: Cell<Option<Box<str>>>,
-    /// A panic has passed the hook, or a kill has begun to unwind, on this actor.
-    pub(crate) panicked: Cell<bool>,
+    /// In which era of its worker (see [`Local::era`]) an unwinding was last seen to begin on this
+    /// actor; 0 for never.
+    pub(crate) panicked: Cell<u32>,
     /// The actor knows that it is to unwind, and waits all the same: in a destructor.
     pub(crate) ignores_kill: Cell<bool>,
     /// The allocator may make this actor yield.
@@ -107,7 +108,7 @@ impl Record {
                 has_mailbox: Cell::new(false),
                 mailbox: RefCell::new(None),
                 place: Cell::new(None),
-                panicked: Cell::new(false),
+                panicked: Cell::new(0),
                 ignores_kill: Cell::new(false),
                 preemptible: Cell::new(false),
                 undisturbed: Cell::new(0),
