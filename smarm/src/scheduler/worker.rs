@@ -47,8 +47,10 @@ const LONGEST_BATCH: u32 = 1024;
 const OLDEST_EVERY: u32 = 16;
 /// How long a worker spins before it sleeps, in nanoseconds.
 const SPIN: u64 = 30_000;
-/// After spinning has failed, one in so many sleeps tries it again.
+/// After spinning has failed, one in so many sleeps tries it again; each failure doubles that, ...
 const SPIN_RETRY: u32 = 16;
+/// ... up to this: a worker that waits for descriptors alone need not spin at all.
+const RAREST_SPIN_RETRY: u32 = 1024;
 
 /// Names a thread, never the same twice. What std has for this counts references.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,7 +122,9 @@ pub(crate) struct Core {
     stopped: Cell<bool>,
     /// Whether the host wants spinning, and how it paid: above 0 it did.
     spin: Cell<Option<u32>>,
-    sleeps: Cell<u32>,
+    /// How many sleeps from one trial of spinning to the next, and how many are left.
+    spin_retry: Cell<u32>,
+    spinless: Cell<u32>,
 }
 
 /// The worker of this thread, if it has one.
@@ -145,7 +149,8 @@ impl Worker {
             asleep: Cell::new(false),
             stopped: Cell::new(false),
             spin: Cell::new(None),
-            sleeps: Cell::new(0),
+            spin_retry: Cell::new(SPIN_RETRY),
+            spinless: Cell::new(0),
             shared,
         };
         Self { core: Some(Box::new(core)), thread: None, reactor: None, deadline: None, signal_stack: None }
@@ -555,6 +560,7 @@ impl Core {
             if self.local.home.has_mail() || self.steal() {
                 self.stop_searching();
                 self.spin.set(self.spin.get().map(|_| 4));
+                self.spin_retry.set(SPIN_RETRY);
                 return true;
             }
             if !spins || round % 64 == 0 && clock::now() - start > SPIN {
@@ -568,10 +574,18 @@ impl Core {
     /// Whether to spin this time: as long as it pays, and now and then to see whether it would.
     fn spins(&self) -> bool {
         let Some(credit) = self.spin.get() else { return false };
-        self.spin.set(Some(credit.saturating_sub(1)));
-        let sleeps = self.sleeps.get();
-        self.sleeps.set(sleeps.wrapping_add(1));
-        credit > 0 || sleeps % SPIN_RETRY == 0
+        if credit > 0 {
+            self.spin.set(Some(credit - 1));
+            return true;
+        }
+        if let Some(left) = self.spinless.get().checked_sub(1) {
+            self.spinless.set(left);
+            return false;
+        }
+        let retry = self.spin_retry.get();
+        self.spinless.set(retry);
+        self.spin_retry.set((retry * 2).min(RAREST_SPIN_RETRY));
+        true
     }
 
     fn stop_searching(&self) {
