@@ -139,16 +139,16 @@ fn sleeping_is_refused_where_it_would_block_the_worker() {
 fn receiving_and_sending_are_refused_where_they_would_block_the_worker() {
     refused_outside_an_actors_stack(|| {
         let (_sender, receiver) = channel::<()>();
-        drop(receiver.recv());
+        let _ = receiver.recv();
     });
     refused_outside_an_actors_stack(|| {
         let (sender, _receiver) = bounded(1);
         sender.send(1).unwrap();
-        drop(sender.send(2));
+        let _ = sender.send(2);
     });
     refused_outside_an_actors_stack(|| {
         let (_sender, receiver) = oneshot::channel::<()>();
-        drop(receiver.recv());
+        let _ = receiver.recv();
     });
 }
 
