@@ -2,6 +2,8 @@
 
 #[path = "support/bridge.rs"]
 mod bridge;
+#[path = "support/stopwatch.rs"]
+mod stopwatch;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 

@@ -2,6 +2,8 @@
 
 #[path = "support/channel.rs"]
 mod channel;
+#[path = "support/stopwatch.rs"]
+mod stopwatch;
 
 use channel::{
     actor_ping_pong, actors_to_one, task_ping_pong, task_ping_pong_apart, tasks_to_one, tasks_to_one_bounded,

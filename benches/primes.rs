@@ -2,6 +2,8 @@
 
 #[path = "support/primes.rs"]
 mod primes;
+#[path = "support/stopwatch.rs"]
+mod stopwatch;
 
 use std::time::Duration;
 

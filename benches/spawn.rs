@@ -2,6 +2,8 @@
 
 #[path = "support/spawn.rs"]
 mod spawn;
+#[path = "support/stopwatch.rs"]
+mod stopwatch;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Yielding in turn, and awaiting what is ready.
 
+#[path = "support/stopwatch.rs"]
+mod stopwatch;
 #[path = "support/switch.rs"]
 mod switch;
 

@@ -30,13 +30,13 @@ fn a_panic_is_joined_with_its_payload() {
     within(PATIENCE, || {
         smarm::run(|| {
             let literal = smarm::spawn(|| panic!("boom")).join();
-            assert_eq!(message(&*literal.map(|()| ()).unwrap_err().into_panic()), "boom");
+            assert_eq!(message(&*literal.unwrap_err().into_panic()), "boom");
 
             let formatted = smarm::spawn(|| panic!("boom {}", 2)).join();
-            assert_eq!(message(&*formatted.map(|()| ()).unwrap_err().into_panic()), "boom 2");
+            assert_eq!(message(&*formatted.unwrap_err().into_panic()), "boom 2");
 
             let any = smarm::spawn(|| panic_any(vec![1, 2, 3])).join();
-            let payload = any.map(|()| ()).unwrap_err().into_panic();
+            let payload = any.unwrap_err().into_panic();
             assert_eq!(*payload.downcast::<Vec<i32>>().unwrap(), [1, 2, 3]);
         });
     });
@@ -94,7 +94,7 @@ fn a_panic_after_many_waits_is_caught_at_the_entry() {
                 panic!("late");
             })
             .join();
-            assert_eq!(message(&*joined.map(|()| ()).unwrap_err().into_panic()), "late");
+            assert_eq!(message(&*joined.unwrap_err().into_panic()), "late");
         });
     });
 }
@@ -421,7 +421,7 @@ fn a_kill_while_a_panic_unwinds_does_not_abort_and_the_panic_is_joined() {
             destructing.wait(1);
             child.kill();
             go.raise();
-            let payload = child.join().map(|()| ()).unwrap_err().into_panic();
+            let payload = child.join().unwrap_err().into_panic();
             assert_eq!(message(&*payload), "boom");
         });
     });

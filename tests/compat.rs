@@ -187,7 +187,7 @@ fn a_panic_of_a_future_continues_in_the_actor_that_awaits_it() {
             // The actor is as good as before.
             assert_eq!(await_future(ready(1)), 1);
             let actor = smarm::spawn(|| await_future(async { panic!("caught by nobody") }));
-            let payload = actor.join().map(|()| ()).unwrap_err().into_panic();
+            let payload = actor.join().unwrap_err().into_panic();
             assert_eq!(message(&*payload), "caught by nobody");
         });
     });

@@ -95,7 +95,7 @@ fn a_panic_and_a_kill_come_through_the_future_too() {
     within(PATIENCE, || {
         smarm::run(|| {
             let panicked = smarm::spawn(|| panic!("boom"));
-            assert!(await_future(panicked).map(|()| ()).unwrap_err().is_panic());
+            assert!(await_future(panicked).unwrap_err().is_panic());
             let killed = smarm::spawn(|| smarm::sleep(Duration::MAX));
             killed.kill();
             assert!(await_future(killed).unwrap_err().is_killed());
@@ -163,7 +163,7 @@ fn a_bounded_join_tells_a_panic_from_the_end_of_its_time() {
             let child = smarm::spawn(|| panic!("boom"));
             match child.join_timeout(PATIENCE) {
                 Err(JoinTimeoutError::Ended(error)) => assert!(error.is_panic()),
-                other => panic!("{:?}", other.map(|()| ())),
+                other => panic!("{:?}", other),
             }
         });
     });
@@ -296,7 +296,7 @@ fn join_gives_all_results_in_the_order_of_the_handles() {
                 smarm::spawn(|| panic!("three")),
             );
             assert_eq!((one.unwrap(), two.unwrap()), (1, "two"));
-            assert!(three.map(|()| ()).unwrap_err().is_panic());
+            assert!(three.unwrap_err().is_panic());
         });
     });
 }

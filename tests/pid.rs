@@ -170,7 +170,7 @@ fn a_waker_outlives_its_actor_and_its_runtime() {
         waker.wake_by_ref();
         let runtime = workers(1);
         let child = runtime.spawn(|| smarm::sleep(Duration::MAX)).unwrap();
-        waker.clone().wake();
+        waker.wake_by_ref();
         child.kill();
         assert!(child.join().unwrap_err().is_killed());
         drop(runtime);

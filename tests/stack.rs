@@ -74,7 +74,7 @@ fn an_overflow_while_the_actor_holds_the_locks_of_stdout_and_stderr_is_reported(
     let output = child::run(|| {
         smarm::run(|| {
             let (mut out, mut err) = (stdout().lock(), stderr().lock());
-            write!(out, "held").and_then(|()| write!(err, "held\n")).unwrap();
+            write!(out, "held").and_then(|()| writeln!(err, "held")).unwrap();
             black_box(overflow(0));
             drop((out, err));
         });

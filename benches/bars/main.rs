@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench bars -- --quick` takes half a minute, `--full` some minutes; `--only NAME`
 //! takes the lines whose name contains NAME. Each line runs smarm and tokio in turn, so that what
-//! else the machine does hits both, and compares medians. The results of the work are asserted; the
+//! else the machine does hits both, and compares medians. Where one thread does all the work, its CPU
+//! time is measured. The results of the work are asserted; the
 //! times are not: what counts on a quiet machine is the ratio.
 
 #[path = "../support/bridge.rs"]
@@ -15,6 +16,8 @@ mod primes;
 mod report;
 #[path = "../support/spawn.rs"]
 mod spawn;
+#[path = "../support/stopwatch.rs"]
+mod stopwatch;
 #[path = "../support/switch.rs"]
 mod switch;
 mod timers;
@@ -48,7 +51,7 @@ fn multi_thread(workers: usize) -> tokio::runtime::Runtime {
 }
 
 fn yields(bars: &mut Bars) {
-    let pair = 5_000;
+    let pair = 1_000;
     bars.compare("yield, 2 on one worker, to yield_now", Bar::Ratio(0.1), 2 * pair, || {
         let (ours, theirs) = (smarm(1), current_thread());
         (move || switch::actors(&ours, 2, pair), move || switch::tasks(&theirs, 2, pair, yield_now))
@@ -63,7 +66,7 @@ fn yields(bars: &mut Bars) {
         let give_way = switch::wake_oneself;
         (move || switch::actors(&ours, 100_000, 10), move || switch::tasks(&theirs, 100_000, 10, give_way))
     });
-    let rounds = 50_000;
+    let rounds = 20_000;
     bars.alone("await_future(ready)", Bar::Nanoseconds(12.0), rounds, || {
         let ours = smarm(1);
         move || switch::await_ready(&ours, rounds)
@@ -71,7 +74,7 @@ fn yields(bars: &mut Bars) {
 }
 
 fn spawns(bars: &mut Bars) {
-    let rounds = 5_000;
+    let rounds = 2_000;
     bars.compare("spawn and join, one worker", Bar::Ratio(0.4), rounds, || {
         let (ours, theirs) = (smarm(1), current_thread());
         (move || spawn::actor_by_actor(&ours, rounds), move || spawn::task_by_task(&theirs, rounds))
@@ -94,7 +97,7 @@ fn spawns(bars: &mut Bars) {
 }
 
 fn messages(bars: &mut Bars) {
-    let rounds = 10_000;
+    let rounds = 2_000;
     bars.compare("ping-pong, one worker", Bar::Ratio(0.5), rounds, || {
         let (ours, theirs) = (smarm(1), current_thread());
         (
@@ -149,7 +152,7 @@ fn computing(bars: &mut Bars) {
 
 fn bridging(bars: &mut Bars) {
     let on_tokio = || smarm_compat::Builder::new().workers(1).start().expect("a runtime");
-    let rounds = 10_000;
+    let rounds = 2_000;
     bars.compare("actor and task, by oneshot", Bar::Ratio(1.25), rounds, || {
         let (ours, theirs) = (on_tokio(), current_thread());
         (

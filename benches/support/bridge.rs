@@ -4,11 +4,13 @@
 
 use std::future::ready;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smarm_compat::await_future;
 use tokio::runtime::Runtime as Tokio;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::stopwatch::Stopwatch;
 
 /// A number, and where to send the next one.
 struct Letter {
@@ -32,7 +34,7 @@ pub fn actor_writes_letters(runtime: &smarm::Runtime, rounds: u64) -> Duration {
     runtime.run(|| {
         let (mut outbox, inbox) = oneshot::channel();
         let correspondent = tokio::spawn(correspond(inbox));
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut number = 0;
         for _ in 0..rounds {
             let (reply, answer) = oneshot::channel();
@@ -40,7 +42,7 @@ pub fn actor_writes_letters(runtime: &smarm::Runtime, rounds: u64) -> Duration {
             let letter = await_future(answer).expect("the correspondent answers");
             (number, outbox) = (letter.number, letter.reply);
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(number, rounds);
         drop(outbox);
         await_future(correspondent).expect("it does not panic");
@@ -53,7 +55,7 @@ pub fn task_writes_letters(runtime: &Tokio, rounds: u64) -> Duration {
     let work = async move {
         let (mut outbox, inbox) = oneshot::channel();
         let correspondent = tokio::spawn(correspond(inbox));
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut number = 0;
         for _ in 0..rounds {
             let (reply, answer) = oneshot::channel();
@@ -61,7 +63,7 @@ pub fn task_writes_letters(runtime: &Tokio, rounds: u64) -> Duration {
             let letter = answer.await.expect("the correspondent answers");
             (number, outbox) = (letter.number, letter.reply);
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(number, rounds);
         drop(outbox);
         correspondent.await.expect("it does not panic");
@@ -85,13 +87,13 @@ pub fn actor_and_echo(runtime: &smarm::Runtime, rounds: u64) -> Duration {
         let (to_echo, requests) = mpsc::channel(16);
         let (to_caller, mut answers) = mpsc::channel(16);
         let echo = tokio::spawn(echo(requests, to_caller));
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut number = 0;
         for _ in 0..rounds {
             await_future(to_echo.send(number)).expect("the echo listens");
             number = await_future(answers.recv()).expect("the echo answers");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(number, rounds);
         drop(to_echo);
         await_future(echo).expect("it does not panic");
@@ -105,13 +107,13 @@ pub fn task_and_echo(runtime: &Tokio, rounds: u64) -> Duration {
         let (to_echo, requests) = mpsc::channel(16);
         let (to_caller, mut answers) = mpsc::channel(16);
         let echo = tokio::spawn(echo(requests, to_caller));
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut number = 0;
         for _ in 0..rounds {
             to_echo.send(number).await.expect("the echo listens");
             number = answers.recv().await.expect("the echo answers");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(number, rounds);
         drop(to_echo);
         echo.await.expect("it does not panic");
@@ -123,12 +125,12 @@ pub fn task_and_echo(runtime: &Tokio, rounds: u64) -> Duration {
 /// An actor awaits `rounds` futures that are ready.
 pub fn await_ready(runtime: &smarm::Runtime, rounds: u64) -> Duration {
     runtime.run(|| {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut sum = 0;
         for round in 0..rounds {
             sum += await_future(ready(black_box(round)));
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, rounds * rounds.saturating_sub(1) / 2);
         elapsed
     })

@@ -6,8 +6,10 @@
 use std::time::{Duration, Instant};
 
 use smarm::channel;
-use tokio::runtime::Runtime as Tokio;
+use tokio::runtime::{Handle, Runtime as Tokio, RuntimeFlavor};
 use tokio::sync::mpsc;
+
+use crate::stopwatch::Stopwatch;
 
 /// Two actors, on these workers, send a number to and fro `rounds` times.
 pub fn actor_ping_pong(runtime: &smarm::Runtime, workers: [usize; 2], rounds: u64) -> Duration {
@@ -22,13 +24,13 @@ pub fn actor_ping_pong(runtime: &smarm::Runtime, workers: [usize; 2], rounds: u6
             }
         });
         let caller = smarm::Builder::new().worker(workers[0]).spawn(move || {
-            let begin = Instant::now();
+            let stopwatch = Stopwatch::start_in_actor();
             let mut number = 0;
             for _ in 0..rounds {
                 to_echo.send(number).expect("the echo listens");
                 number = answers.recv().expect("the echo answers");
             }
-            let elapsed = begin.elapsed();
+            let elapsed = stopwatch.elapsed();
             assert_eq!(number, rounds);
             elapsed
         });
@@ -50,14 +52,15 @@ async fn call(
     to_echo: mpsc::UnboundedSender<u64>,
     mut answers: mpsc::UnboundedReceiver<u64>,
     rounds: u64,
+    alone: bool,
 ) -> Duration {
-    let begin = Instant::now();
+    let stopwatch = Stopwatch::start(alone);
     let mut number = 0;
     for _ in 0..rounds {
         to_echo.send(number).expect("the echo listens");
         number = answers.recv().await.expect("the echo answers");
     }
-    let elapsed = begin.elapsed();
+    let elapsed = stopwatch.elapsed();
     assert_eq!(number, rounds);
     elapsed
 }
@@ -68,7 +71,8 @@ pub fn task_ping_pong(runtime: &Tokio, rounds: u64) -> Duration {
     let (to_caller, answers) = mpsc::unbounded_channel();
     runtime.block_on(async {
         let echo = tokio::spawn(echo(requests, to_caller));
-        let elapsed = tokio::spawn(call(to_echo, answers, rounds)).await.expect("it does not panic");
+        let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let elapsed = tokio::spawn(call(to_echo, answers, rounds, alone)).await.expect("it does not panic");
         echo.await.expect("it does not panic");
         elapsed
     })
@@ -85,7 +89,7 @@ pub fn task_ping_pong_apart(runtimes: &[Tokio; 2], rounds: u64) -> Duration {
     std::thread::scope(|scope| {
         scope.spawn(run_echo);
         runtimes[0].block_on(async {
-            tokio::spawn(call(to_echo, answers, rounds)).await.expect("it does not panic")
+            tokio::spawn(call(to_echo, answers, rounds, false)).await.expect("it does not panic")
         })
     })
 }

@@ -1,7 +1,9 @@
 //! Computing, shared out: how many primes there are below a limit, chunk by chunk.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::stopwatch::Stopwatch;
 
 const LIMIT: u32 = 200_000;
 const CHUNK: usize = 1_000;
@@ -28,10 +30,10 @@ fn chunks() -> impl Iterator<Item = Range<u32>> {
 /// One actor per chunk.
 pub fn by_actors(runtime: &smarm::Runtime) -> Duration {
     runtime.run(|| {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_actor();
         let actors: Vec<_> = chunks().map(|chunk| smarm::spawn(move || count(chunk))).collect();
         let primes: usize = actors.into_iter().map(|actor| actor.join().expect("it does not panic")).sum();
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(primes, PRIMES);
         elapsed
     })
@@ -40,13 +42,13 @@ pub fn by_actors(runtime: &smarm::Runtime) -> Duration {
 /// One task per chunk.
 pub fn by_tasks(runtime: &tokio::runtime::Runtime) -> Duration {
     let work = async {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_task();
         let tasks: Vec<_> = chunks().map(|chunk| tokio::spawn(async move { count(chunk) })).collect();
         let mut primes = 0;
         for task in tasks {
             primes += task.await.expect("it does not panic");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(primes, PRIMES);
         elapsed
     };

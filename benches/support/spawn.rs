@@ -4,17 +4,19 @@
 //! future of `block_on` at a higher cost than a task.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::stopwatch::Stopwatch;
 
 /// Spawns an empty actor and joins it, `rounds` times.
 pub fn actor_by_actor(runtime: &smarm::Runtime, rounds: u64) -> Duration {
     runtime.run(|| {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_actor();
         let mut sum = 0;
         for round in 0..rounds {
             sum += smarm::spawn(move || black_box(round)).join().expect("it does not panic");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(rounds));
         elapsed
     })
@@ -23,12 +25,12 @@ pub fn actor_by_actor(runtime: &smarm::Runtime, rounds: u64) -> Duration {
 /// Spawns an empty task and awaits it, `rounds` times.
 pub fn task_by_task(runtime: &tokio::runtime::Runtime, rounds: u64) -> Duration {
     in_a_task(runtime, async move {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_task();
         let mut sum = 0;
         for round in 0..rounds {
             sum += tokio::spawn(async move { black_box(round) }).await.expect("it does not panic");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(rounds));
         elapsed
     })
@@ -38,7 +40,7 @@ pub fn task_by_task(runtime: &tokio::runtime::Runtime, rounds: u64) -> Duration 
 pub fn actors_at_once(runtime: &smarm::Runtime, count: u64) -> Duration {
     runtime.run(|| {
         let mut actors = Vec::with_capacity(count as usize);
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_actor();
         for number in 0..count {
             actors.push(smarm::spawn(move || black_box(number)));
         }
@@ -46,7 +48,7 @@ pub fn actors_at_once(runtime: &smarm::Runtime, count: u64) -> Duration {
         for actor in actors {
             sum += actor.join().expect("it does not panic");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(count));
         elapsed
     })
@@ -56,7 +58,7 @@ pub fn actors_at_once(runtime: &smarm::Runtime, count: u64) -> Duration {
 pub fn tasks_at_once(runtime: &tokio::runtime::Runtime, count: u64) -> Duration {
     in_a_task(runtime, async move {
         let mut tasks = Vec::with_capacity(count as usize);
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_task();
         for number in 0..count {
             tasks.push(tokio::spawn(async move { black_box(number) }));
         }
@@ -64,7 +66,7 @@ pub fn tasks_at_once(runtime: &tokio::runtime::Runtime, count: u64) -> Duration 
         for task in tasks {
             sum += task.await.expect("it does not panic");
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(count));
         elapsed
     })
@@ -84,9 +86,9 @@ pub fn skynet_of_actors(runtime: &smarm::Runtime, leaves: u64) -> Duration {
         })
     }
     runtime.run(|| {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_actor();
         let sum = node(0, leaves).join().expect("it does not panic");
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(leaves));
         elapsed
     })
@@ -109,9 +111,9 @@ pub fn skynet_of_tasks(runtime: &tokio::runtime::Runtime, leaves: u64) -> Durati
         })
     }
     in_a_task(runtime, async move {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start_in_task();
         let sum = node(0, leaves).await.expect("it does not panic");
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, below(leaves));
         elapsed
     })

@@ -11,14 +11,16 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::stopwatch::Stopwatch;
 
 /// What the actors or tasks of one run share.
 struct Run {
     waiting: AtomicUsize,
     running: AtomicUsize,
-    begin: OnceLock<Instant>,
-    end: OnceLock<Instant>,
+    stopwatch: OnceLock<Stopwatch>,
+    elapsed: OnceLock<Duration>,
 }
 
 impl Run {
@@ -26,14 +28,15 @@ impl Run {
         Self {
             waiting: AtomicUsize::new(count),
             running: AtomicUsize::new(count),
-            begin: OnceLock::new(),
-            end: OnceLock::new(),
+            stopwatch: OnceLock::new(),
+            elapsed: OnceLock::new(),
         }
     }
 
     fn arrive(&self) {
         if self.waiting.fetch_sub(1, Relaxed) == 1 {
-            self.begin.set(Instant::now()).expect("only the last to arrive begins");
+            let stopwatch = Stopwatch::start(true);
+            assert!(self.stopwatch.set(stopwatch).is_ok(), "only the last to arrive begins");
         }
     }
 
@@ -43,17 +46,18 @@ impl Run {
 
     fn finish(&self) {
         if self.running.fetch_sub(1, Relaxed) == 1 {
-            self.end.set(Instant::now()).expect("only the last to finish ends");
+            let elapsed = self.stopwatch.get().expect("all have arrived").elapsed();
+            self.elapsed.set(elapsed).expect("only the last to finish ends");
         }
     }
 
     fn elapsed(&self) -> Duration {
         assert_eq!(self.running.load(Relaxed), 0);
-        *self.end.get().expect("all have finished") - *self.begin.get().expect("all have arrived")
+        *self.elapsed.get().expect("all have finished")
     }
 }
 
-/// `count` actors of one runtime yield in turn.
+/// `count` actors of a runtime of one worker yield in turn.
 pub fn actors(runtime: &smarm::Runtime, count: usize, rounds: u64) -> Duration {
     runtime.run(|| {
         let run = Arc::new(Run::new(count));
@@ -81,7 +85,7 @@ pub fn actors(runtime: &smarm::Runtime, count: usize, rounds: u64) -> Duration {
     })
 }
 
-/// `count` tokio tasks give way in turn, by the future that `give_way` makes.
+/// `count` tokio tasks on one thread give way in turn, by the future that `give_way` makes.
 pub fn tasks<F>(
     runtime: &tokio::runtime::Runtime,
     count: usize,
@@ -142,15 +146,15 @@ impl Future for WakeOneself {
     }
 }
 
-/// An actor awaits `rounds` futures that are ready.
+/// An actor awaits `rounds` futures that are ready, on one worker.
 pub fn await_ready(runtime: &smarm::Runtime, rounds: u64) -> Duration {
     runtime.run(|| {
-        let begin = Instant::now();
+        let stopwatch = Stopwatch::start(true);
         let mut sum = 0;
         for round in 0..rounds {
             sum += smarm::compat::await_future(ready(black_box(round)));
         }
-        let elapsed = begin.elapsed();
+        let elapsed = stopwatch.elapsed();
         assert_eq!(sum, rounds * rounds.saturating_sub(1) / 2);
         elapsed
     })

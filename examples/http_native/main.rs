@@ -13,8 +13,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
 use connection::Connection;
-use smarm::Config;
 use smarm::net::{TcpListener, TcpStream};
+use smarm::{Config, Handle};
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,8 +39,11 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 fn serve(listener: &TcpListener) {
-    for stream in listener.incoming() {
-        if let Err(error) = stream.and_then(start) {
+    // An actor stays on the worker that starts it, and connections live long. Left to the first
+    // worker that is free, most would stay with the one that accepts.
+    let workers = (0..Handle::current().workers()).cycle();
+    for (stream, worker) in listener.incoming().zip(workers) {
+        if let Err(error) = stream.and_then(|stream| start(stream, worker)) {
             eprintln!("a connection was lost: {error}");
             // If descriptors or memory have run out: connections that end give some back.
             smarm::sleep(Duration::from_millis(10));
@@ -48,9 +51,9 @@ fn serve(listener: &TcpListener) {
     }
 }
 
-fn start(stream: TcpStream) -> io::Result<()> {
+fn start(stream: TcpStream, worker: usize) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let actor = smarm::Builder::new().spawn(|| Connection::new(stream).serve());
+    let actor = smarm::Builder::new().worker(worker).spawn(|| Connection::new(stream).serve());
     actor.map(drop).map_err(io::Error::other)
 }
 

@@ -25,6 +25,7 @@
 //!
 //! In a rendezvous the receiver takes the message from the oldest waiter itself. If nobody waits, it
 //! offers a permit while it waits, and the sender who takes that puts its message into the channel.
+//! Until it has received that message, it takes none from a waiter: the two may be of one sender.
 //!
 //! **No wake is lost**: the addition that gives a permit and the compare-and-swap that sets `WAITERS`
 //! change the same word, so either the receiver sees that somebody waits or the sender sees the
@@ -187,13 +188,14 @@ impl<T> Bound<T> {
 impl<T> Bound<T> {
     /// Takes a message that is not in the list, or makes room for one, given what the list gave.
     pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
-        if self.capacity == 0 {
-            if !popped {
-                return self.take_from_waiter(self.waiters.lock());
+        if self.capacity > 0 {
+            if popped {
+                self.release(list);
             }
-            self.offered.set(false);
         } else if popped {
-            self.release(list);
+            self.offered.set(false);
+        } else if !self.offered.get() {
+            return self.take_from_waiter(self.waiters.lock());
         }
         None
     }
@@ -358,5 +360,37 @@ impl<T> Drop for Sending<'_, T> {
     fn drop(&mut self) {
         // SAFETY: the future was pinned if it was ever polled, and is not moved while it is dropped.
         drop(unsafe { Pin::new_unchecked(self) }.withdraw());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Wakes;
+    use super::*;
+    use crate::channel::error::TryRecvError;
+
+    #[test]
+    fn a_rendezvous_waits_for_the_sender_that_took_its_offer_before_it_takes_from_a_waiter() {
+        let shared = Shared::allocate(Some(Bound::new(0)));
+        // SAFETY: this test is the only sender and the receiver; both leave at the end.
+        unsafe {
+            let this = shared.as_ref();
+            let bound = this.bound.as_ref().unwrap();
+            let wakes = Wakes::new();
+            assert!(this.poll_recv(&mut Context::from_waker(&wakes.waker())).is_pending());
+            // A sender takes the offer, and is preempted before it has sent its message.
+            assert_eq!(bound.room.fetch_sub(PERMIT, Relaxed), PERMIT);
+            let claim = this.list.claim().unwrap();
+            let mut waiting = Box::pin(Sending::new(this, "second"));
+            assert!(wakes.poll(&mut waiting).is_pending());
+            assert_eq!(this.try_recv(), Err(TryRecvError::Empty));
+            this.list.fill(claim, "first").unwrap();
+            assert_eq!(wakes.count(), 1);
+            assert_eq!(this.try_recv(), Ok("first"));
+            assert_eq!(this.try_recv(), Ok("second"));
+            drop(waiting);
+            Shared::sender_leaves(shared);
+            Shared::receiver_leaves(shared);
+        }
     }
 }

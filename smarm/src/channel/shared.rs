@@ -121,16 +121,9 @@ impl<T> Shared<T> {
             unsafe {
                 match self.try_recv() {
                     Err(TryRecvError::Empty) => {}
-                    outcome => {
-                        if rendezvous.is_some() {
-                            // It may have come from a waiting sender, and not from the slot.
-                            self.list.deregister();
-                        }
-                        return Poll::Ready(outcome);
-                    }
+                    outcome => return Poll::Ready(outcome),
                 }
                 if let Some(message) = rendezvous.and_then(|bound| bound.offer()) {
-                    self.list.deregister();
                     return Poll::Ready(Ok(message));
                 }
                 if self.list.register(cx.waker()) {

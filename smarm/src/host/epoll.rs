@@ -45,6 +45,8 @@ pub(crate) struct Epoll {
     /// Buffers, which are taken out while in use: a foreign waker may do anything, even wait here.
     events: Cell<Vec<libc::epoll_event>>,
     woken: Cell<Vec<Waker>>,
+    /// A wait has ended and wakes who waits for descriptors; its caller looks for work after that.
+    delivering: Cell<bool>,
 }
 
 /// What ends a wait on time.
@@ -68,7 +70,15 @@ impl Epoll {
         let notifier = Arc::new(Notifier::new()?);
         registry::add(&epoll, notifier.as_fd().as_raw_fd(), libc::EPOLLIN, Key::NOTIFIER)?;
         let registry = Arc::new(Registry::new(epoll.as_raw_fd()));
-        Ok(Epoll { epoll, clock, notifier, registry, events: Cell::default(), woken: Cell::default() })
+        Ok(Epoll {
+            epoll,
+            clock,
+            notifier,
+            registry,
+            events: Cell::default(),
+            woken: Cell::default(),
+            delivering: Cell::default(),
+        })
     }
 
     /// How many descriptors are registered: with none, there is nothing to poll for.
@@ -89,16 +99,22 @@ impl Epoll {
     /// # Errors
     /// Those of `epoll_wait` other than `EINTR`, which is retried: none in a sound program.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<usize> {
+        // Within another wait's delivery: the calls since that began count for this one.
+        let timeout = if self.end_delivery() { Some(Duration::ZERO) } else { timeout };
         let mut events = self.events.take();
         events.reserve(BATCH);
         self.collect(&mut events, timeout)?;
+        if !events.is_empty() {
+            // Whoever is woken below calls the waker, which need not end a wait that is over.
+            self.notifier.mute();
+            self.delivering.set(true);
+        }
         let mut woken = self.woken.take();
         let mut delivered = 0;
         for event in &events {
             // A wake is free of the registry's lock, and of this loop's borrow of a source.
             match Key(event.u64) {
-                Key::NOTIFIER => self.notifier.acknowledge(),
-                Key::TIMER => {}
+                Key::NOTIFIER | Key::TIMER => {}
                 key => {
                     if let Some(source) = self.registry.find(key) {
                         source.deliver(event.events, &mut woken);
@@ -111,7 +127,17 @@ impl Epoll {
         events.clear();
         self.events.set(events);
         self.woken.set(woken);
+        self.end_delivery();
         Ok(delivered)
+    }
+
+    /// Says whether there was one.
+    fn end_delivery(&self) -> bool {
+        let delivering = self.delivering.replace(false);
+        if delivering {
+            self.notifier.acknowledge();
+        }
+        delivering
     }
 
     /// Fills `events`, which is empty, from the kernel.

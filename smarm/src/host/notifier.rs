@@ -3,12 +3,12 @@
 //! | `written` | |
 //! |---|---|
 //! | false | nobody has called since the last wait that saw a call |
-//! | true | the eventfd was written, and no wait has seen it yet |
+//! | true | the eventfd was written, and no wait has seen it yet; or the waiting thread is awake |
 //!
 //! 1. A caller publishes its work (say, in an inbox), then swaps `written` to true; whoever finds
 //!    false writes the eventfd.
-//! 2. The waiting thread sees the eventfd's edge, swaps `written` to false, and only then looks
-//!    for work.
+//! 2. When a wait ends, the waiting thread swaps `written` to true, so that no call writes while it
+//!    delivers what the wait brought. It then swaps `written` to false, and only then looks for work.
 //!
 //! No call is lost: both are swaps of one atomic. If the caller's comes first, the other one reads
 //! from it and so sees the work; if it comes second, it finds false and writes a new edge.
@@ -39,7 +39,13 @@ impl Notifier {
         Ok(Notifier { eventfd, written: AtomicBool::new(false) })
     }
 
-    /// Step 2, once a wait has seen the eventfd.
+    /// Step 2, once a wait has ended: until [`acknowledge`](Notifier::acknowledge), calls write nothing.
+    pub(super) fn mute(&self) {
+        // any => true: a swap, so that `acknowledge` also reads from the calls before.
+        self.written.swap(true, Ordering::AcqRel);
+    }
+
+    /// Step 2, before looking for work.
     pub(super) fn acknowledge(&self) {
         // true => false: pairs with the swap in `wake_by_ref`.
         self.written.swap(false, Ordering::AcqRel);

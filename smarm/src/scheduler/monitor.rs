@@ -12,8 +12,8 @@
 //! # Protocol: sleep
 //! It marks itself asleep, then looks whether every worker sleeps. A worker that wakes up marks
 //! itself awake, then looks whether the monitor sleeps. Both are sequentially consistent, so one of
-//! the two sees the other. While all sleep the monitor makes a few more ticks, to give memory back,
-//! and then is silent.
+//! the two sees the other. While all sleep the monitor wakes only to give memory back, four times a
+//! second for some seconds, and then is silent.
 
 use std::io;
 use std::sync::atomic::{
@@ -22,7 +22,7 @@ use std::sync::atomic::{
 };
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::shared::Shared;
 use crate::actor::home::Home;
@@ -32,8 +32,8 @@ use crate::stack::trim;
 
 /// A slice of this many ticks is reported.
 const STUCK: u32 = 100;
-/// Memory is looked after every so many ticks.
-const TRIM: u32 = 5;
+/// After so many ticks with all workers asleep the monitor makes no more, but to give memory back.
+const IDLE: u32 = 5;
 
 /// What workers see of the monitor.
 #[derive(Default)]
@@ -86,7 +86,9 @@ struct Seen {
 fn watch(shared: &Weak<Shared>) {
     let Some(slice) = shared.upgrade().map(|shared| shared.settings.slice) else { return };
     let mut seen = Vec::new();
-    let mut tick = 0_u32;
+    let (mut trim_due, mut wanted) = (Instant::now(), true);
+    // For how many ticks all workers have been asleep.
+    let mut idle = 0_u32;
     loop {
         // Only weakly held between ticks: the monitor does not keep a runtime alive.
         let Some(shared) = shared.upgrade() else { return };
@@ -97,14 +99,22 @@ fn watch(shared: &Weak<Shared>) {
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
             look(&shared, home, seen);
         }
-        tick = tick.wrapping_add(1);
-        let trimming = tick % TRIM == 0 && trim::tick();
+        shared.monitor.asleep.store(false, SeqCst);
+        if trim_due <= Instant::now() {
+            trim_due = Instant::now() + trim::PERIOD;
+            wanted = trim::tick();
+        }
         let all_sleep = || shared.homes.iter().all(|home| home.sleeps());
-        if tick % TRIM == 0 && !trimming && all_sleep() {
+        idle = if all_sleep() { idle + 1 } else { 0 };
+        if idle >= IDLE {
             shared.monitor.asleep.store(true, SeqCst); // step 1
             if all_sleep() && !shared.monitor.stop.load(SeqCst) {
                 drop(shared);
-                thread::park();
+                if wanted {
+                    thread::park_timeout(trim::PERIOD);
+                } else {
+                    thread::park();
+                }
                 continue;
             }
             shared.monitor.asleep.store(false, SeqCst);

@@ -1,8 +1,8 @@
 //! Trimming: memory comes down after a burst, a steady cycle keeps its stacks warm, and an idle
 //! process is silent.
 //!
-//! A monitor calls [`tick`] about every 50 ms while something runs, and until it says that nothing
-//! is left to do once all is idle. Each shelf remembers the least number of warm stacks that lay on
+//! A monitor calls [`tick`] every [`PERIOD`] while something runs, and until it says that nothing is
+//! left to do once all is idle. Each shelf remembers the least number of warm stacks that lay on
 //! it in each of the last [`WINDOW`] ticks: so many were not needed in all that time. Of those,
 //!
 //! 1. a tick takes half (all, once they are few; [`bounded`] when they are many), those released
@@ -37,8 +37,9 @@ const FEW: usize = 512;
 const MOST: usize = 4096;
 /// After a burst so large that [`MOST`] would take many seconds, a tick takes this share of it.
 const SHARE: usize = 16;
-/// Ticks that come closer together than this are those of several runtimes.
-const PERIOD: Duration = Duration::from_millis(25);
+/// How long a tick should be after the one before. Those that come sooner do nothing: several
+/// runtimes may call for them.
+pub(crate) const PERIOD: Duration = Duration::from_millis(250);
 
 /// Held while stacks are on no list; tells when the last tick was.
 static TRIMMER: Mutex<Option<Instant>> = Mutex::new(None);
@@ -86,7 +87,7 @@ fn bounded(spare: usize) -> usize {
 /// Gives back the pages of stacks that were not needed for a while. Whether there may be more to
 /// do, even if nothing runs any more.
 ///
-/// To be called about every 50 ms; takes some microseconds, and up to some milliseconds after a
+/// To be called every [`PERIOD`]; takes some microseconds, and up to some milliseconds after a
 /// burst.
 pub(crate) fn tick() -> bool {
     let mut last = match TRIMMER.try_lock() {

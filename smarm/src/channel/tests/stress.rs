@@ -25,6 +25,7 @@ fn all_arrive_in_order(count: usize, (tx, rx): (Sender<Message>, Receiver<Messag
             });
         }
         drop(tx);
+        let rx = rx; // So that a failure here ends the senders too.
         let mut next = [0; SENDERS];
         let mut receive = 0;
         loop {
@@ -120,9 +121,10 @@ fn nothing_is_lost_or_doubled_when_the_receiver_leaves_in_the_middle() {
 
 #[test]
 fn receives_that_are_dropped_lose_nothing() {
-    for (tx, mut rx) in all() {
+    for (tx, rx) in all() {
         thread::scope(|scope| {
             scope.spawn(move || (0..5_000).for_each(|n| tx.send(n).unwrap()));
+            let mut rx = rx; // So that a failure here ends the sender too.
             let (mut next, mut polls) = (0, 0);
             while next < 5_000 {
                 polls += 1;

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -104,6 +105,31 @@ fn an_edge_wakes_the_waiter() {
         epoll.wait(Some(Duration::from_secs(5))).unwrap();
     }
     assert_eq!(ready(poll_read(&source, 1, &waker, &near, 8)), (3, 1));
+}
+
+/// Calls the reactor's waker when it is woken, as an idle worker's actor does.
+struct Stir(Waker);
+
+impl Wake for Stir {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+#[test]
+fn a_call_by_who_is_woken_in_a_wait_writes_nothing() {
+    let epoll = Epoll::new().unwrap();
+    let (near, mut far) = pair();
+    let source = epoll.register(near.as_fd()).unwrap();
+    let waker = Arc::new(Stir(epoll.waker())).into();
+    assert!(poll_read(&source, 1, &waker, &near, 8).0.is_pending());
+    epoll.wait(NOT_AT_ALL).unwrap(); // the edge of a new descriptor
+    far.write_all(b"abc").unwrap();
+    assert_eq!(epoll.wait(Some(Duration::from_secs(20))).unwrap(), 1);
+    let mut eventfd = File::from(epoll.notifier.as_fd().try_clone_to_owned().unwrap());
+    assert_eq!(eventfd.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    epoll.waker().wake(); // and calls after the wait are heard
+    epoll.wait(None).unwrap();
 }
 
 #[test]
