@@ -200,7 +200,7 @@ fn a_task_that_awaits_an_actor_learns_how_it_ended() {
                 go.raise();
                 match await_future(task).unwrap() {
                     Err(JoinError::Panicked(payload)) => assert_eq!(message(&*payload), "boom"),
-                    other => panic!("{:?}", other.map(|()| ())),
+                    other => panic!("{other:?}"),
                 }
                 assert_eq!(killed.pid(), pid);
                 killed.kill();
