@@ -27,7 +27,19 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-pub use crate::scheduler::worker::{Turn, Worker};
+pub use crate::scheduler::worker::Worker;
+
+/// What a worker's turn ended with, and so what its host is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Turn {
+    /// There is more to do: poll again soon, after a look at what else the host has to do.
+    Busy,
+    /// There is nothing to do until the waker is woken or [`Worker::next_deadline`] has come.
+    Idle,
+    /// The runtime has shut down and this worker's actors have ended: drop the worker.
+    Done,
+}
 
 /// Which way data flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

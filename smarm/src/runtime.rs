@@ -21,9 +21,10 @@ use crate::config::{Config, InitError};
 use crate::host::native;
 use crate::join::{JoinError, JoinHandle};
 use crate::pid::Pid;
+use crate::scheduler::core;
 use crate::scheduler::monitor;
 use crate::scheduler::shared::Shared;
-use crate::scheduler::worker::{self, Worker};
+use crate::scheduler::worker::Worker;
 use crate::spawn::{Builder, SpawnError};
 use crate::stack::overflow;
 
@@ -213,7 +214,7 @@ impl Runtime {
         self.over = true;
         let shared = &self.handle.shared;
         shared.stop();
-        let own = worker::current().is_some_and(|core| Arc::ptr_eq(&core.shared, shared));
+        let own = core::current().is_some_and(|core| Arc::ptr_eq(&core.shared, shared));
         if own {
             // Its threads cannot be waited for on one of them.
             shared.monitor.stop();
@@ -311,7 +312,7 @@ impl Handle {
 
     /// The runtime whose worker this thread is, if it is one.
     pub fn try_current() -> Option<Self> {
-        worker::current().map(|core| Self { shared: core.shared.clone() })
+        core::current().map(|core| Self { shared: core.shared.clone() })
     }
 
     /// Starts an actor on any worker. See [`spawn`](crate::spawn).

@@ -7,6 +7,7 @@
 //! | turn | one poll of a worker: it runs actors until its time is over or none can run |
 //! | searching | looking for new actors in other workers' deques |
 
+pub(crate) mod core;
 pub(crate) mod monitor;
 pub(crate) mod shared;
 pub(crate) mod worker;

@@ -23,8 +23,8 @@ use crate::context::Context;
 use crate::join::{JoinError, JoinHandle};
 use crate::pid::Pid;
 use crate::runtime::Handle;
+use crate::scheduler::core::{self, Core};
 use crate::scheduler::shared::Shared;
-use crate::scheduler::worker::{self, Core};
 use crate::stack::StackError;
 use crate::stack::area::Area;
 use crate::stack::pool;
@@ -55,7 +55,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let spawned = match worker::current() {
+    let spawned = match core::current() {
         // SAFETY: `Send` and `'static`.
         Some(core) => unsafe { spawn_here(core, core.shared.settings.area, None, f) },
         None => Err(SpawnError::NoRuntime),
@@ -226,7 +226,7 @@ impl Builder {
     /// The worker of this thread, if it belongs to the runtime that is asked for.
     #[inline(always)]
     fn own_core(&self) -> Option<&'static Core> {
-        let core = worker::current()?;
+        let core = core::current()?;
         match &self.runtime {
             Some(handle) if !handle.is(&core.shared) => None,
             _ => Some(core),
@@ -264,7 +264,7 @@ impl Builder {
     where
         F: FnOnce() -> T,
     {
-        let own = worker::current().map(|core| &core.shared);
+        let own = core::current().map(|core| &core.shared);
         let shared = self.runtime.as_ref().map(Handle::shared).or(own).ok_or(SpawnError::NoRuntime)?;
         if let Some(worker) = self.worker
             && worker >= shared.homes.len()
@@ -336,8 +336,8 @@ where
     F: FnOnce() -> T,
 {
     let slot = acquired.map_err(SpawnError::Stack)?;
-    let pid = Pid::new(slot.index(), slot.state.occupy());
     slot.set_home(None);
+    let pid = Pid::new(slot.index(), slot.state.occupy());
     let (result, receiver) = oneshot::channel();
     let handle = JoinHandle::new(pid, receiver);
     if refuse || shared.stopping() {

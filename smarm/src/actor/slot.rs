@@ -36,7 +36,7 @@ use crate::stack::{
 /// | `context`, `errand` | the owner of the stack |
 /// | `home` | written by the worker that starts the actor; read by whoever wakes it |
 /// | `link` | whoever holds the actor outside its worker: a waker, or the inbox |
-/// | `index` | written before the first `NEW`, the same for ever |
+/// | `index` | written before the first life, the same for ever |
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     pub(crate) state: State,

@@ -4,14 +4,14 @@
 //!
 //! | phase | owner of the stack | to |
 //! |---|---|---|
-//! | `FREE` | the free list | `NEW`, by who took the slot from it |
-//! | `NEW` | a deque or injector | `RUNNABLE`, by the worker that starts the actor |
-//! | `RUNNABLE` | its worker: running, or in its queue or inbox | `PARKED` (commit), `NOTIFIED` (wake), `FREE` |
+//! | `FREE` | the free list | `RUNNABLE`, by who took the slot from it |
+//! | `RUNNABLE` | its worker: running, or in its queue or inbox; before it starts, a deque or injector | `PARKED` (commit), `NOTIFIED` (wake), `FREE` |
 //! | `NOTIFIED` | its worker, and the next park returns at once | `RUNNABLE` (refused commit), `FREE` |
 //! | `PARKED` | nobody: whoever wakes it moves it | `RUNNABLE`, by the waker, which then queues it |
 //!
-//! "Queued" and "running" are one phase: which of the two holds is known to the worker alone, so
-//! taking an actor from the queue costs no atomic operation. A wake that finds an actor queued
+//! "New", "queued" and "running" are one phase: which of them holds is known to whoever owns the
+//! actor (a new one has no home yet), so starting an actor and taking it from the queue cost no
+//! atomic operation. A wake that finds an actor queued
 //! marks it `NOTIFIED`; at worst its next park returns once for nothing.
 //!
 //! # Why no wake is lost
@@ -33,14 +33,12 @@ use crate::pid::INDEX_BITS;
 
 /// In the free list.
 pub(crate) const FREE: u64 = 0;
-/// Spawned, not started.
-pub(crate) const NEW: u64 = 1;
 /// Running or about to.
-pub(crate) const RUNNABLE: u64 = 2;
+pub(crate) const RUNNABLE: u64 = 1;
 /// As `RUNNABLE`, and woken since.
-pub(crate) const NOTIFIED: u64 = 3;
+pub(crate) const NOTIFIED: u64 = 2;
 /// Waits to be woken.
-pub(crate) const PARKED: u64 = 4;
+pub(crate) const PARKED: u64 = 3;
 
 const PHASE: u64 = 0b111;
 /// Somebody asked the actor to unwind.
@@ -82,7 +80,7 @@ impl Snapshot {
 pub(crate) enum Woken {
     /// The caller has moved the actor out of `PARKED` and must put it into its worker's queue.
     Schedule,
-    /// Nothing is to be done: it runs, it has not started, or the pid is stale.
+    /// Nothing is to be done: it runs or will run, or the pid is stale.
     Nothing,
 }
 
@@ -121,23 +119,15 @@ impl State {
         Snapshot(self.0.load(Acquire))
     }
 
-    /// `FREE => NEW`. By who took the slot from the free list. Gives the generation of the new life.
+    /// `FREE => RUNNABLE`. By who took the slot from the free list. Gives the generation of the new life.
     #[inline(always)]
     pub(crate) fn occupy(&self) -> u64 {
         let free = Snapshot(self.0.load(Relaxed));
         debug_assert_eq!(free.phase(), FREE);
         // Release: a stale waker that reads this must see no more than the generation, but a
         // report that walks the slots also reads the record behind it.
-        self.0.store(free.with_phase(NEW).0, Release);
+        self.0.store(free.with_phase(RUNNABLE).0, Release);
         free.generation()
-    }
-
-    /// `NEW => RUNNABLE`. By the worker that starts the actor.
-    #[inline(always)]
-    pub(crate) fn start(&self) {
-        // A flip of the bits that differ, because a kill may set its bit at the same time.
-        let before = Snapshot(self.0.fetch_xor(NEW ^ RUNNABLE, AcqRel));
-        debug_assert_eq!(before.phase(), NEW);
     }
 
     /// `RUNNABLE => PARKED`, or refused: `NOTIFIED => RUNNABLE`, or a kill request that the
@@ -214,7 +204,6 @@ mod tests {
     fn started(generation: u64) -> State {
         let state = State::new(generation);
         assert_eq!(state.occupy(), generation);
-        state.start();
         state
     }
 
@@ -258,11 +247,10 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_before_the_start_stands_after_it() {
+    fn a_kill_before_the_start_is_seen_at_the_start() {
         let state = State::new(0);
         state.occupy();
         assert_eq!(state.kill(0), Woken::Nothing);
-        state.start();
         assert!(state.load().killed());
         assert_eq!(state.load().phase(), RUNNABLE);
     }
@@ -272,7 +260,6 @@ mod tests {
         let state = State::new(0);
         for generation in 0..3 {
             assert_eq!(state.occupy(), generation);
-            state.start();
             let freed = state.free(2);
             assert_eq!(freed, if generation < 2 { Freed::Reusable } else { Freed::UsedUp });
         }

@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Turn;
 use super::epoll::Epoll;
-use crate::scheduler::worker::{Turn, Worker};
+use crate::scheduler::worker::Worker;
 
 /// Starts a thread that runs the worker until its runtime has shut down.
 ///

@@ -1,0 +1,504 @@
+//! A worker at work.
+//!
+//! # A turn
+//! 1. Timers that are due wake their actors, and the inbox empties into the run queue.
+//! 2. Actors run in batches: mostly started ones, now and then a new one. After each batch step 1 is
+//!    done again.
+//! 3. The turn ends when its time is over (then the host looks after its own affairs and polls
+//!    again), when the host's budget is spent, or when nothing can run.
+//! 4. In the last case the worker searches for new actors elsewhere, perhaps spins, then sleeps.
+//!
+//! A clock read costs more than a switch, so a batch is as long as fits a tenth of a turn by the
+//! measure of the batches before, and a turn that runs dry within its first batch reads no clock.
+//! Should one actor suddenly compute, the monitor's `overdue` mark ends the batch.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::time::Instant;
+
+use crossbeam_deque::Worker as Deque;
+
+use super::shared::Shared;
+use crate::actor::local::{self, Local, NEW_EVERY, Place};
+use crate::actor::park::own_code;
+use crate::actor::slot::{self, Slot};
+use crate::actor::state::Freed;
+use crate::host::{self, Reactor, Turn};
+use crate::stack::StackError;
+use crate::stack::area::Area;
+use crate::stack::pool::{self, LocalPool};
+use crate::timer::clock;
+
+/// How long a turn lasts, in nanoseconds.
+const TURN: u64 = 200_000;
+/// How long a batch should last, in nanoseconds.
+const BATCH: u64 = TURN / 10;
+/// The first batch, in actors.
+const FIRST_BATCH: u32 = 64;
+/// The longest batch, in actors.
+const LONGEST_BATCH: u32 = 1024;
+/// One in so many new actors is the oldest instead of the newest.
+const OLDEST_EVERY: u32 = 16;
+/// How long a worker spins before it sleeps, in nanoseconds.
+const SPIN: u64 = 30_000;
+/// After spinning has failed, one in so many sleeps tries it again; each failure doubles that, ...
+const SPIN_RETRY: u32 = 16;
+/// ... up to this: a worker that waits for descriptors alone need not spin at all.
+const RAREST_SPIN_RETRY: u32 = 1024;
+
+/// What a worker is made of. Its address stays the same, as actors and the thread point to it.
+#[repr(C)]
+pub(crate) struct Core {
+    // First: see `current`.
+    pub(crate) local: Local,
+    pub(crate) shared: Arc<Shared>,
+    index: usize,
+    /// New actors of a single worker, from whom nobody steals: newest last.
+    fresh: RefCell<VecDeque<u32>>,
+    /// New actors, open to thieves at its other end.
+    deque: Deque<u32>,
+    pool: RefCell<LocalPool>,
+    /// Actors that this worker has started and that have not ended.
+    pub(super) started: Cell<usize>,
+    /// How many actors the next batch runs.
+    batch: Cell<u32>,
+    searching: Cell<bool>,
+    asleep: Cell<bool>,
+    /// The kill that a shutdown brings has been spread.
+    stopped: Cell<bool>,
+    /// Whether the host wants spinning, and how it paid: above 0 it did.
+    spin: Cell<Option<u32>>,
+    /// How many sleeps from one trial of spinning to the next, and how many are left.
+    spin_retry: Cell<u32>,
+    spinless: Cell<u32>,
+}
+
+/// The worker of this thread, if it has one.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static Core> {
+    let local: *const Local = Local::current()?;
+    // SAFETY: every `Local` is the first field of a `Core`, and `enter` is given a pointer to the
+    // whole of it.
+    Some(unsafe { &*local.cast::<Core>() })
+}
+
+/// How a batch ended.
+enum Batch {
+    /// It has run as many actors as it should.
+    Full,
+    /// No further actor can run.
+    Dry,
+    /// The monitor found it too long, or the host's budget is spent: the turn is over.
+    Cut,
+}
+
+/// When a turn looked at the clock. A short one need not.
+#[derive(Default)]
+struct Watch {
+    first: Option<u64>,
+    last: Option<u64>,
+}
+
+impl Watch {
+    fn read(&mut self) -> u64 {
+        let now = clock::now();
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+        now
+    }
+}
+
+/// How many turns a worker that is dropped before its runtime has shut down gives its actors to end.
+const LAST_TURNS: u32 = 10_000;
+
+impl Core {
+    pub(super) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
+        Self {
+            local: Local::new(shared.homes[index], clock::now()),
+            index,
+            fresh: RefCell::default(),
+            deque,
+            pool: RefCell::new(LocalPool::new()),
+            started: Cell::new(0),
+            batch: Cell::new(FIRST_BATCH),
+            searching: Cell::new(false),
+            asleep: Cell::new(false),
+            stopped: Cell::new(false),
+            spin: Cell::new(None),
+            spin_retry: Cell::new(SPIN_RETRY),
+            spinless: Cell::new(0),
+            shared,
+        }
+    }
+
+    /// Whether the host wants spinning.
+    pub(super) fn spin_before_sleep(&self, spin: bool) {
+        self.spin.set(spin.then_some(0));
+    }
+
+    pub(super) fn enter(&self) -> local::Entered<'_> {
+        // SAFETY: the pointer is to the whole core, whose first field is the `Local`.
+        unsafe { Local::enter(std::ptr::from_ref(self).cast()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let wheel = self.local.wheel.borrow();
+        if wheel.is_empty() { None } else { wheel.next_deadline().and_then(clock::instant) }
+    }
+
+    /// Ends all actors of a worker whose host has given it up, and its runtime: actors for this
+    /// worker could never run. The last worker also ends the new ones that nobody has taken.
+    /// `false` if some would not end.
+    pub(super) fn wind_up(&self, reactor: Option<&dyn Reactor>, last: bool) -> bool {
+        self.shared.stop();
+        let none = || {
+            let no_new = self.deque.is_empty() && self.fresh.borrow().is_empty();
+            self.started.get() == 0 && no_new && !self.local.home.has_mail()
+        };
+        let over = || none() && (!last || self.shared.live() == 0);
+        if over() {
+            return true;
+        }
+        // SAFETY: the guard goes at the end of this function, before the reactor and in reverse order.
+        let _reactor = reactor.map(|reactor| unsafe { host::enter(reactor) });
+        let _entered = self.enter();
+        for _ in 0..LAST_TURNS {
+            let _ = self.turn();
+            if over() {
+                return true;
+            }
+            if none() {
+                std::thread::yield_now(); // a spawner that was admitted before the stop has yet to push
+            }
+        }
+        none()
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        let local = &self.local;
+        let pulse = &local.home.pulse;
+        pulse.turns.store(pulse.turns.load(Relaxed).wrapping_add(1), Relaxed);
+        self.rise();
+        local.turn_over.set(false);
+        let mut watch = Watch::default();
+        loop {
+            self.take_in(&mut watch);
+            match self.run_batch() {
+                Batch::Full if self.is_over(&mut watch) => return Turn::Busy,
+                Batch::Full => {}
+                Batch::Cut => return Turn::Busy,
+                Batch::Dry => {
+                    if let Some(turn) = self.run_dry() {
+                        return turn;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads the clock after a full batch: chooses the length of the next one by what this one took,
+    /// and says whether the turn has lasted long enough.
+    fn is_over(&self, watch: &mut Watch) -> bool {
+        let before = watch.last;
+        let now = watch.read();
+        if let Some(before) = before {
+            let batch = self.batch.get();
+            if now - before > BATCH {
+                self.batch.set((batch / 2).max(1));
+            } else if now - before < BATCH / 2 {
+                self.batch.set((batch * 2).min(LONGEST_BATCH));
+            }
+        }
+        watch.first.is_some_and(|first| now >= first + TURN)
+    }
+
+    /// Step 1 of a turn.
+    fn take_in(&self, watch: &mut Watch) {
+        let local = &self.local;
+        if local.home.has_mail() {
+            local.home.take(|actor| {
+                if actor.home().is_none() {
+                    self.start(actor);
+                }
+                local.queue(actor);
+            });
+        }
+        if !local.wheel.borrow().is_empty() {
+            let now = watch.read();
+            loop {
+                let due = local.wheel.borrow_mut().pop_expired(now);
+                let Some(pid) = due else { break };
+                local::wake(pid);
+            }
+        }
+        if self.shared.stopping() && !self.stopped.get() {
+            self.stopped.set(true);
+            self.kill_all();
+        }
+    }
+
+    /// Step 2 of a turn.
+    #[inline(never)] // a loop with the registers for itself
+    fn run_batch(&self) -> Batch {
+        let local = &self.local;
+        let pulse = &local.home.pulse;
+        let batch_end = local.tick().wrapping_add(self.batch.get());
+        local.batch_end.set(batch_end);
+        let mut end = Batch::Full;
+        while local.tick() != batch_end {
+            let tick = local.tick();
+            let Some(actor) = self.next(tick) else {
+                end = Batch::Dry;
+                break;
+            };
+            local.count(tick, actor);
+            // SAFETY: this is the worker, on its own stack, and the actor came out of its queue or
+            // was new and has been started by it.
+            if let Some(ended) = unsafe { local.resume(actor) } {
+                self.bury(ended);
+            }
+            if pulse.overdue.load(Relaxed) || local.turn_over.get() {
+                pulse.overdue.store(false, Relaxed);
+                end = Batch::Cut;
+                break;
+            }
+        }
+        pulse.run(None);
+        end
+    }
+
+    /// Takes the actor to run next, starting it if it is new.
+    #[inline(always)]
+    fn next(&self, tick: u32) -> Option<&'static Slot> {
+        if tick % NEW_EVERY != 0
+            && let Some(actor) = self.local.next()
+        {
+            return Some(actor);
+        }
+        match self.next_new(tick) {
+            Some(index) => {
+                let actor = slot::slot(index);
+                self.start(actor);
+                Some(actor)
+            }
+            None => self.local.next(),
+        }
+    }
+
+    /// Takes a new actor from the own ones or from the injector.
+    #[inline(always)]
+    fn next_new(&self, tick: u32) -> Option<u32> {
+        if tick % (NEW_EVERY * OLDEST_EVERY) == 0 {
+            let oldest = self.oldest_new();
+            if oldest.is_some() {
+                return oldest;
+            }
+        }
+        let mut fresh = self.fresh.borrow_mut();
+        if let Some(newest) = fresh.pop_back() {
+            return Some(newest);
+        }
+        drop(fresh);
+        if !self.deque.is_empty()
+            && let Some(newest) = self.deque.pop()
+        {
+            return Some(newest);
+        }
+        self.shared.take_injected(&self.deque)
+    }
+
+    /// Takes the new actor that has waited longest.
+    #[cold]
+    fn oldest_new(&self) -> Option<u32> {
+        let injected = self.shared.take_injected(&self.deque);
+        injected.or_else(|| self.fresh.borrow_mut().pop_front()).or_else(|| self.shared.steal(self.index))
+    }
+
+    /// Makes a new actor this worker's, for ever.
+    #[inline(always)]
+    fn start(&self, actor: &'static Slot) {
+        actor.set_home(Some(self.local.home));
+        if self.shared.stopping() {
+            local::kill(actor.pid()); // it ends as soon as it begins
+        }
+        let started = self.started.get() + 1;
+        self.started.set(started);
+        self.local.reserve(started);
+    }
+
+    /// Frees the slot and the stack of an actor that has ended.
+    #[inline(always)]
+    fn bury(&self, actor: &'static Slot) {
+        match actor.state.free(self.shared.settings.last_generation) {
+            // SAFETY: the actor has ended and left its stack; the slot is FREE.
+            Freed::Reusable => unsafe { self.pool.borrow_mut().release(actor.index()) },
+            // SAFETY: as above.
+            Freed::UsedUp => unsafe { pool::retire(actor.index()) },
+        }
+        self.started.set(self.started.get() - 1);
+        let ended = &self.local.home.pulse.ended;
+        ended.store(ended.load(Relaxed) + 1, Release);
+        if self.shared.stopping() && self.shared.live() == 0 {
+            self.shared.wake_all();
+        }
+    }
+
+    /// Kills every actor that this worker has started.
+    fn kill_all(&self) {
+        for actor in slot::all() {
+            let seen = actor.state.load();
+            if seen.live() && actor.home().is_some_and(|home| std::ptr::eq(home, self.local.home)) {
+                local::kill(actor.pid());
+            }
+        }
+    }
+
+    /// Step 4 of a turn: nothing can run here. `None` if something can again.
+    fn run_dry(&self) -> Option<Turn> {
+        if self.search() {
+            return None;
+        }
+        let (local, shared) = (&self.local, &*self.shared);
+        if shared.stopping() && shared.live() == 0 {
+            self.stop_searching();
+            return Some(Turn::Done);
+        }
+        local.home.fall_asleep();
+        self.asleep.set(true);
+        shared.sleep(self.searching.replace(false));
+        if local.home.has_mail() || shared.has_new_beside(self.index) {
+            self.rise();
+            return None;
+        }
+        local.set_idle(true);
+        Some(Turn::Idle)
+    }
+
+    /// Ends the sleep, if the worker slept.
+    fn rise(&self) {
+        if self.asleep.replace(false) {
+            self.local.set_idle(false);
+            if self.local.home.wake_up() {
+                self.searching.set(true); // whoever summoned it has counted it
+            }
+            self.shared.rise();
+        }
+    }
+
+    /// Looks for something to do elsewhere, and spins meanwhile if that pays.
+    fn search(&self) -> bool {
+        let shared = &*self.shared;
+        if shared.is_single() && self.spin.get().is_none() {
+            return false;
+        }
+        if !self.searching.replace(true) {
+            shared.begin_search();
+        }
+        let spins = self.spins();
+        let start = if spins { clock::now() } else { 0 };
+        for round in 1_u32.. {
+            if self.local.home.has_mail() || self.steal() {
+                self.stop_searching();
+                self.spin.set(self.spin.get().map(|_| 4));
+                self.spin_retry.set(SPIN_RETRY);
+                return true;
+            }
+            if !spins || round % 64 == 0 && clock::now() - start > SPIN {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Whether to spin this time: as long as it pays, and now and then to see whether it would.
+    fn spins(&self) -> bool {
+        let Some(credit) = self.spin.get() else { return false };
+        if credit > 0 {
+            self.spin.set(Some(credit - 1));
+            return true;
+        }
+        if let Some(left) = self.spinless.get().checked_sub(1) {
+            self.spinless.set(left);
+            return false;
+        }
+        let retry = self.spin_retry.get();
+        self.spinless.set(retry);
+        self.spin_retry.set((retry * 2).min(RAREST_SPIN_RETRY));
+        true
+    }
+
+    fn stop_searching(&self) {
+        if self.searching.replace(false) {
+            self.shared.end_search();
+        }
+    }
+
+    /// Takes a new actor from another worker into the own deque.
+    fn steal(&self) -> bool {
+        let shared = &*self.shared;
+        if let Some(actor) = shared.take_injected(&self.deque) {
+            self.deque.push(actor);
+            return true;
+        }
+        let workers = shared.homes.len();
+        (1..workers).any(|step| match shared.steal((self.index + step) % workers) {
+            Some(actor) => {
+                self.deque.push(actor);
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Takes a stack and a slot for an actor that this thread spawns.
+    #[inline(always)]
+    pub(crate) fn acquire(&self, area: Area) -> Result<&'static Slot, StackError> {
+        let _own_code = own_code();
+        let index = self.pool.borrow_mut().acquire(area)?;
+        slot::prepare(index)
+    }
+
+    /// Counts an actor that this thread spawns.
+    #[inline(always)]
+    fn count_spawn(&self) {
+        let spawned = &self.local.home.pulse.spawned;
+        spawned.store(spawned.load(Relaxed) + 1, Release);
+    }
+
+    /// Puts a new actor where any worker may take it.
+    #[inline(always)]
+    pub(crate) fn offer(&self, actor: &Slot) {
+        self.count_spawn();
+        let own_code = own_code();
+        if self.shared.is_single() {
+            self.fresh.borrow_mut().push_back(actor.index());
+        } else {
+            self.deque.push(actor.index());
+            self.shared.summon_for_new();
+        }
+        drop(own_code);
+        self.stir();
+    }
+
+    /// Starts a new actor here, behind those that can run already.
+    pub(crate) fn keep(&self, actor: &'static Slot) {
+        self.count_spawn();
+        let own_code = own_code();
+        self.start(actor);
+        self.local.queue(actor);
+        drop(own_code);
+        self.stir();
+    }
+
+    /// Tells the host about a spawn by a task beside the worker.
+    #[inline(always)]
+    fn stir(&self) {
+        if self.local.place() == Place::Host {
+            self.local.stir();
+        }
+    }
+}
