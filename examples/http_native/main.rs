@@ -123,9 +123,10 @@ impl Client {
     }
 
     fn expect_end(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        match self.0.read(&mut [0])? {
-            0 => Ok(println!("(closed by the server)")),
-            _ => Err("the server should have closed the connection".into()),
+        if self.0.read(&mut [0])? > 0 {
+            return Err("the server should have closed the connection".into());
         }
+        println!("(closed by the server)");
+        Ok(())
     }
 }
