@@ -137,10 +137,16 @@ fn a_join_with_a_deadline_in_the_past_gives_what_is_there() {
     within(PATIENCE, || {
         smarm::run(|| {
             let past = Instant::now();
-            let child = smarm::spawn(|| 42);
+            let go = Signal::new();
+            let theirs = go.clone();
+            let child = smarm::spawn(move || {
+                theirs.wait(1);
+                42
+            });
             let Err(JoinTimeoutError::TimedOut(child)) = child.join_deadline(past) else {
-                panic!("it has not run yet");
+                panic!("the actor waits for the signal");
             };
+            go.raise();
             until(|| child.is_finished());
             assert_eq!(child.join_deadline(past).unwrap(), 42);
         });
