@@ -118,7 +118,7 @@ impl Config {
 
 /// The area of stacks with this many usable bytes.
 pub(crate) fn area(bytes: usize, guard: Guard) -> Result<Area, StackSizeError> {
-    if bytes < MIN_SIZE || bytes > MAX_SIZE || !bytes.is_multiple_of(PAGE) {
+    if !(MIN_SIZE..=MAX_SIZE).contains(&bytes) || !bytes.is_multiple_of(PAGE) {
         return Err(StackSizeError { bytes });
     }
     Area::for_size(bytes, guard).map_err(|_: StackError| StackSizeError { bytes })

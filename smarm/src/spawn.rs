@@ -277,11 +277,10 @@ impl Builder {
         // SAFETY: passed on.
         let prepared = unsafe { prepare(acquired, shared, !admitted, self.name, f) };
         match (&prepared, self.worker) {
-            (Ok((Some(actor), _)), Some(worker)) => {
-                if shared.homes[worker].push(actor) {
-                    shared.homes[worker].rouse();
-                }
+            (Ok((Some(actor), _)), Some(worker)) if shared.homes[worker].push(actor) => {
+                shared.homes[worker].rouse();
             }
+            (Ok((Some(_), _)), Some(_)) => {} // somebody else has woken that worker
             (Ok((Some(actor), _)), None) => shared.inject(actor.index()),
             _ if admitted => shared.refuse_outside(),
             _ => {}

@@ -287,7 +287,7 @@ impl Local {
     #[inline(always)]
     fn heir(&self) -> Option<&'static Slot> {
         let tick = self.tick();
-        if tick == self.batch_end.get() || tick % NEW_EVERY == 0 || self.overdue() {
+        if tick == self.batch_end.get() || tick.is_multiple_of(NEW_EVERY) || self.overdue() {
             return None;
         }
         let heir = self.next()?;

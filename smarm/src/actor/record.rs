@@ -128,7 +128,7 @@ impl Record {
     pub(crate) fn visible_name(index: u32, out: &mut [u8; VISIBLE]) -> usize {
         // SAFETY: the top of a stack that was handed out is mapped for ever, and `visible` is
         // atomic, so a racing writer cannot make this undefined. Any bit pattern is an integer.
-        let words = unsafe { &(*(&raw const (*Self::at(index)).visible)) };
+        let words = unsafe { &(*Self::at(index)).visible };
         for (bytes, word) in out.chunks_exact_mut(8).zip(words) {
             bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }

@@ -273,7 +273,7 @@ impl Core {
     /// Takes the actor to run next, starting it if it is new.
     #[inline(always)]
     fn next(&self, tick: u32) -> Option<&'static Slot> {
-        if tick % NEW_EVERY != 0
+        if !tick.is_multiple_of(NEW_EVERY)
             && let Some(actor) = self.local.next()
         {
             return Some(actor);
@@ -291,7 +291,7 @@ impl Core {
     /// Takes a new actor from the own ones or from the injector.
     #[inline(always)]
     fn next_new(&self, tick: u32) -> Option<u32> {
-        if tick % (NEW_EVERY * OLDEST_EVERY) == 0 {
+        if tick.is_multiple_of(NEW_EVERY * OLDEST_EVERY) {
             let oldest = self.oldest_new();
             if oldest.is_some() {
                 return oldest;
