@@ -387,3 +387,22 @@ fn thousands_of_joins_race_with_the_end_of_their_actors() {
         }
     });
 }
+
+#[test]
+fn a_panic_is_logged_when_its_handle_is_dropped_unread() {
+    let output = smarm_workspace::child::run(|| {
+        smarm::run(|| {
+            let handle = smarm::Builder::new().name("unread").spawn(|| -> () { panic!("lost") }).unwrap();
+            while !handle.is_finished() {
+                smarm::yield_now();
+            }
+            drop(handle);
+            let read = smarm::Builder::new().name("read").spawn(|| -> () { panic!("found") }).unwrap();
+            assert!(read.join().is_err());
+        });
+    });
+    let Some(output) = output else { return };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("\"unread\" panicked at tests/join.rs:"), "{said}");
+    assert!(!said.contains("\"read\" panicked at"), "{said}");
+}

@@ -73,6 +73,49 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
+/// What an actor leaves behind for whoever joins it.
+pub(crate) struct Ending<T> {
+    pub(crate) result: Result<T, JoinError>,
+    /// Of a panic that nobody has noticed so far.
+    pub(crate) report: Option<Box<Report>>,
+}
+
+impl<T> Ending<T> {
+    pub(crate) fn killed() -> Self {
+        Self { result: Err(JoinError::Killed), report: None }
+    }
+
+    /// Somebody learns of it.
+    fn learn(mut self) -> Result<T, JoinError> {
+        if let Some(report) = &mut self.report {
+            report.obsolete = true;
+        }
+        self.result
+    }
+}
+
+/// Logs a panic when it is dropped, unless somebody has learnt of it.
+pub(crate) struct Report {
+    pub(crate) pid: Pid,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) place: Option<Box<str>>,
+    pub(crate) message: String,
+    pub(crate) obsolete: bool,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if !self.obsolete {
+            let name = self.name.as_deref().unwrap_or("");
+            let place = self.place.as_deref().unwrap_or("an unknown place");
+            let (pid, message) = (self.pid, &self.message);
+            eprintln!(
+                "smarm: actor {pid} \"{name}\" panicked at {place}, and nobody learns of it: {message}"
+            );
+        }
+    }
+}
+
 /// Why a bounded wait for an actor ended.
 #[derive(Debug)]
 pub enum JoinTimeoutError<T> {
@@ -92,11 +135,11 @@ pub enum JoinTimeoutError<T> {
 #[must_use = "dropping the handle detaches the actor; use `drop` or `let _` to say so"]
 pub struct JoinHandle<T> {
     pid: Pid,
-    result: oneshot::Receiver<Result<T, JoinError>>,
+    result: oneshot::Receiver<Ending<T>>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(pid: Pid, result: oneshot::Receiver<Result<T, JoinError>>) -> Self {
+    pub(crate) fn new(pid: Pid, result: oneshot::Receiver<Ending<T>>) -> Self {
         Self { pid, result }
     }
 
@@ -174,14 +217,17 @@ impl<T> JoinHandle<T> {
 }
 
 /// The end of an actor, as a future.
-struct Ended<'a, T>(&'a mut oneshot::Receiver<Result<T, JoinError>>);
+struct Ended<'a, T>(&'a mut oneshot::Receiver<Ending<T>>);
 
 impl<T> Future for Ended<'_, T> {
     type Output = Result<T, JoinError>;
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sender goes without a result only if its worker was given up with the actor on it.
-        Pin::new(&mut *self.0).poll(cx).map(|received| received.unwrap_or(Err(JoinError::Killed)))
+        Pin::new(&mut *self.0).poll(cx).map(|received| match received {
+            Ok(ending) => ending.learn(),
+            // The sender goes without one only if its worker was given up with the actor on it.
+            Err(_) => Err(JoinError::Killed),
+        })
     }
 }
 

@@ -20,7 +20,7 @@ use crate::actor::state::Freed;
 use crate::channel::oneshot;
 use crate::config::{self, StackSizeError};
 use crate::context::Context;
-use crate::join::{JoinError, JoinHandle};
+use crate::join::{Ending, JoinError, JoinHandle, Report};
 use crate::pid::Pid;
 use crate::runtime::Handle;
 use crate::scheduler::core::{self, Core};
@@ -315,7 +315,7 @@ where
 /// The closure of an actor and where its result goes.
 struct Body<F, T> {
     f: F,
-    result: oneshot::Sender<Result<T, JoinError>>,
+    result: oneshot::Sender<Ending<T>>,
 }
 
 /// Step 1: makes a new actor, unless it is to be refused because the runtime shuts down.
@@ -343,7 +343,7 @@ where
         give_back(slot, shared);
         drop(f);
         // The receiver is there, in the handle.
-        let _ = result.send(Err(JoinError::Killed));
+        let _ = result.send(Ending::killed());
         return Ok((None, handle));
     }
     // SAFETY: the stack was acquired by the caller and belongs to the new actor.
@@ -440,41 +440,45 @@ where
         Err(payload) => Err(JoinError::Panicked(payload)),
     };
     record.panicked.set(0);
-    let place = record.place.take();
-    let end = match &outcome {
+    let report = if record.watcher.is_some() || matches!(outcome, Err(JoinError::Panicked(_))) {
+        report(record, &outcome)
+    } else {
+        None
+    };
+    if let Err(unwanted) = result.send(Ending { result: outcome, report }) {
+        discard(record, unwanted);
+    }
+}
+
+/// Tells the watcher how the actor ended. Gives a report of a panic that it took no notice of.
+#[cold]
+fn report<T>(record: &Record, outcome: &Result<T, JoinError>) -> Option<Box<Report>> {
+    let (name, place) = (record.name.as_deref(), record.place.take());
+    let end = match outcome {
         Ok(_) => End::Returned,
         Err(JoinError::Killed) => End::Killed,
         Err(JoinError::Panicked(payload)) => {
             End::Panicked { message: message(&**payload), place: place.as_deref() }
         }
     };
-    let name = record.name.as_deref();
     let noticed = record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, name, &end));
-    if !noticed && result.is_closed() {
-        log_panic(record.pid, name, &end);
-    }
-    if let Err(unwanted) = result.send(outcome) {
-        discard(record, unwanted);
+    match end {
+        End::Panicked { message, .. } if !noticed => Some(panic_report(record, message, place.clone())),
+        _ => None,
     }
 }
 
-/// Drops a result that nobody wants. The drop may panic, and so may that of the panic's payload.
+fn panic_report(record: &Record, message: &str, place: Option<Box<str>>) -> Box<Report> {
+    let (name, message) = (record.name.clone(), message.to_owned());
+    Box::new(Report { pid: record.pid, name, place, message, obsolete: false })
+}
+
+/// Drops what nobody wants. The drop may panic, and so may that of the panic's payload.
 #[cold]
-fn discard<T>(record: &Record, result: Result<T, JoinError>) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(result))) {
-        let place = record.place.take();
-        let end = End::Panicked { message: message(&*payload), place: place.as_deref() };
-        log_panic(record.pid, record.name.as_deref(), &end);
+fn discard<T>(record: &Record, ending: Ending<T>) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(ending))) {
+        drop(panic_report(record, message(&*payload), record.place.take()));
         std::mem::forget(payload);
-    }
-}
-
-/// Reports a panic of which nobody else learns.
-#[cold]
-fn log_panic(pid: Pid, name: Option<&str>, end: &End<'_>) {
-    if let End::Panicked { message, place } = end {
-        let (name, place) = (name.unwrap_or(""), place.unwrap_or("an unknown place"));
-        eprintln!("smarm: actor {pid} \"{name}\" panicked at {place}, and nobody waits for it: {message}");
     }
 }
 
