@@ -73,24 +73,28 @@ impl fmt::Display for JoinError {
 
 impl std::error::Error for JoinError {}
 
-/// What an actor leaves behind for whoever joins it.
-pub(crate) struct Ending<T> {
-    pub(crate) result: Result<T, JoinError>,
+/// What an actor leaves behind for whoever joins it. Small, so that it travels in registers.
+pub(crate) type Ending<T> = Result<T, Box<Failure>>;
+
+/// What an actor without a result leaves behind.
+pub(crate) struct Failure {
+    pub(crate) error: JoinError,
     /// Of a panic that nobody has noticed so far.
-    pub(crate) report: Option<Box<Report>>,
+    pub(crate) report: Option<Report>,
 }
 
-impl<T> Ending<T> {
-    pub(crate) fn killed() -> Self {
-        Self { result: Err(JoinError::Killed), report: None }
+impl Failure {
+    pub(crate) fn killed() -> Box<Self> {
+        Box::new(Self { error: JoinError::Killed, report: None })
     }
 
     /// Somebody learns of it.
-    fn learn(mut self) -> Result<T, JoinError> {
+    #[cold]
+    fn learn(mut self: Box<Self>) -> JoinError {
         if let Some(report) = &mut self.report {
             report.obsolete = true;
         }
-        self.result
+        self.error
     }
 }
 
@@ -161,13 +165,13 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     #[inline]
     pub fn join(mut self) -> Result<T, JoinError> {
-        park::wait_uncancelled(Ended(&mut self.result))
+        park::wait_uncancelled(Ended(&mut self.result)).map_err(Failure::learn)
     }
 
     /// As [`join`](Self::join), but a kill of the caller does not end the wait either.
     #[track_caller]
     pub(crate) fn join_unbroken(mut self) -> Result<T, JoinError> {
-        park::wait_unbroken(Ended(&mut self.result))
+        park::wait_unbroken(Ended(&mut self.result)).map_err(Failure::learn)
     }
 
     /// As [`join`](Self::join), for at most this long.
@@ -195,7 +199,7 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn join_deadline(mut self, deadline: Instant) -> Result<T, JoinTimeoutError<T>> {
         match park::wait_until(Ended(&mut self.result), Some(deadline)) {
-            Ok(result) => result.map_err(JoinTimeoutError::Ended),
+            Ok(ending) => ending.map_err(|failure| JoinTimeoutError::Ended(failure.learn())),
             Err(Interrupt::TimedOut) => Err(JoinTimeoutError::TimedOut(self)),
             Err(Interrupt::Cancelled) => Err(JoinTimeoutError::Cancelled(self)),
         }
@@ -220,21 +224,18 @@ impl<T> JoinHandle<T> {
 struct Ended<'a, T>(&'a mut oneshot::Receiver<Ending<T>>);
 
 impl<T> Future for Ended<'_, T> {
-    type Output = Result<T, JoinError>;
-    #[inline]
+    type Output = Ending<T>;
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut *self.0).poll(cx).map(|received| match received {
-            Ok(ending) => ending.learn(),
-            // The sender goes without one only if its worker was given up with the actor on it.
-            Err(_) => Err(JoinError::Killed),
-        })
+        // The sender goes without an ending only if its worker was given up with the actor on it.
+        Pin::new(&mut *self.0).poll(cx).map(|received| received.unwrap_or_else(|_| Err(Failure::killed())))
     }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut Ended(&mut self.result)).poll(cx)
+        Pin::new(&mut Ended(&mut self.result)).poll(cx).map_err(Failure::learn)
     }
 }
 

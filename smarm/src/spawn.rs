@@ -8,6 +8,7 @@
 //! 4. The actor moves its closure out, runs it up to a `catch_unwind`, sends the result to its
 //!    handle, and drops its record. Its last switch gives stack and slot back at once.
 
+use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use crate::actor::state::Freed;
 use crate::channel::oneshot;
 use crate::config::{self, StackSizeError};
 use crate::context::Context;
-use crate::join::{Ending, JoinError, JoinHandle, Report};
+use crate::join::{Ending, Failure, JoinError, JoinHandle, Report};
 use crate::pid::Pid;
 use crate::runtime::Handle;
 use crate::scheduler::core::{self, Core};
@@ -214,12 +215,13 @@ impl Builder {
         T: 'static,
     {
         let core = self.own_core().ok_or(SpawnError::NoRuntime)?;
-        let area = self.area(&core.shared)?;
-        // SAFETY: `'static`, and `keep` ties it to this thread.
-        let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, self.name, f)? };
-        if let Some(actor) = actor {
-            core.keep(actor);
+        let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
+        if core.shared.stopping() {
+            return Ok(refuse(slot, &core.shared, f));
         }
+        // SAFETY: `'static`, and `keep` ties it to this thread; the stack was acquired above.
+        let handle = unsafe { create(slot, self.name, f) };
+        core.keep(slot);
         Ok(handle)
     }
 
@@ -272,20 +274,18 @@ impl Builder {
             return Err(SpawnError::NoSuchWorker { worker, workers: shared.homes.len() });
         }
         let area = self.area(shared)?;
-        let admitted = shared.admit_outside();
-        let acquired = pool::acquire_shared(area).and_then(slot::prepare);
-        // SAFETY: passed on.
-        let prepared = unsafe { prepare(acquired, shared, !admitted, self.name, f) };
-        match (&prepared, self.worker) {
-            (Ok((Some(actor), _)), Some(worker)) if shared.homes[worker].push(actor) => {
-                shared.homes[worker].rouse();
-            }
-            (Ok((Some(_), _)), Some(_)) => {} // somebody else has woken that worker
-            (Ok((Some(actor), _)), None) => shared.inject(actor.index()),
-            _ if admitted => shared.refuse_outside(),
-            _ => {}
+        let slot = pool::acquire_shared(area).and_then(slot::prepare).map_err(SpawnError::Stack)?;
+        if !shared.admit_outside() {
+            return Ok(refuse(slot, shared, f));
         }
-        prepared.map(|(_, handle)| handle)
+        // SAFETY: passed on; the stack was acquired above.
+        let handle = unsafe { create(slot, self.name, f) };
+        match self.worker.map(|worker| shared.homes[worker]) {
+            Some(home) if home.push(slot) => home.rouse(),
+            Some(_) => {} // somebody else has woken that worker
+            None => shared.inject(slot.index()),
+        }
+        Ok(handle)
     }
 }
 
@@ -303,11 +303,16 @@ unsafe fn spawn_here<F, T>(
 where
     F: FnOnce() -> T,
 {
-    // SAFETY: passed on.
-    let (actor, handle) = unsafe { prepare(core.acquire(area), &core.shared, false, name, f)? };
-    if let Some(actor) = actor {
-        core.offer(actor);
+    let slot = match core.acquire(area) {
+        Ok(slot) => slot,
+        Err(error) => return Err(SpawnError::Stack(error)),
+    };
+    if core.shared.stopping() {
+        return Ok(refuse(slot, &core.shared, f));
     }
+    // SAFETY: passed on; the stack was acquired above.
+    let handle = unsafe { create(slot, name, f) };
+    core.offer(slot);
     park::yield_if_overdue();
     Ok(handle)
 }
@@ -318,35 +323,37 @@ struct Body<F, T> {
     result: oneshot::Sender<Ending<T>>,
 }
 
-/// Step 1: makes a new actor, unless it is to be refused because the runtime shuts down.
+/// What comes of a spawn while the runtime shuts down: a handle of an actor that never was.
+#[cold]
+fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
+    let pid = Pid::new(slot.index(), slot.state.occupy());
+    match slot.state.free(shared.settings.last_generation) {
+        // SAFETY: acquired by the caller, and nothing was put there.
+        Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
+        // SAFETY: as above.
+        Freed::UsedUp => unsafe { pool::retire(slot.index()) },
+    }
+    drop(f);
+    let (result, receiver) = oneshot::channel();
+    // The receiver is there.
+    let _ = result.send(Err(Failure::killed()));
+    JoinHandle::new(pid, receiver)
+}
+
+/// Step 1: makes a new actor, which is the caller's until it hands it to a worker.
 ///
 /// # Safety
 /// As for [`Builder::spawn_unchecked`], unless the actor is kept on this thread; then only the part
-/// about what is borrowed.
+/// about what is borrowed. The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn prepare<F, T>(
-    acquired: Result<&'static Slot, StackError>,
-    shared: &Shared,
-    refuse: bool,
-    name: Option<Box<str>>,
-    f: F,
-) -> Result<(Option<&'static Slot>, JoinHandle<T>), SpawnError>
+unsafe fn create<F, T>(slot: &Slot, name: Option<Box<str>>, f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T,
 {
-    let slot = acquired.map_err(SpawnError::Stack)?;
     slot.set_home(None);
     let pid = Pid::new(slot.index(), slot.state.occupy());
     let (result, receiver) = oneshot::channel();
-    let handle = JoinHandle::new(pid, receiver);
-    if refuse || shared.stopping() {
-        give_back(slot, shared);
-        drop(f);
-        // The receiver is there, in the handle.
-        let _ = result.send(Ending::killed());
-        return Ok((None, handle));
-    }
-    // SAFETY: the stack was acquired by the caller and belongs to the new actor.
+    // SAFETY: passed on.
     unsafe {
         if size_of::<F>() > LARGEST_INLINE {
             let f = Box::new(f);
@@ -355,18 +362,7 @@ where
             place(slot, pid, name, Body { f, result });
         }
     }
-    Ok((Some(slot), handle))
-}
-
-/// Frees a slot and its stack on which nothing was put.
-#[cold]
-fn give_back(slot: &Slot, shared: &Shared) {
-    match slot.state.free(shared.settings.last_generation) {
-        // SAFETY: acquired by the caller, and nothing was put there.
-        Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
-        // SAFETY: as above.
-        Freed::UsedUp => unsafe { pool::retire(slot.index()) },
-    }
+    JoinHandle::new(pid, receiver)
 }
 
 /// Where the closure stands, below the record.
@@ -433,51 +429,52 @@ where
         }
         Some(f())
     }));
-    let outcome = match outcome {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => Err(JoinError::Killed),
-        Err(payload) if payload.is::<Kill>() => Err(JoinError::Killed),
-        Err(payload) => Err(JoinError::Panicked(payload)),
-    };
     record.panicked.set(0);
-    let report = if record.watcher.is_some() || matches!(outcome, Err(JoinError::Panicked(_))) {
-        report(record, &outcome)
-    } else {
-        None
+    let ending = match outcome {
+        Ok(Some(value)) => {
+            if record.watcher.is_some() {
+                tell(record, &End::Returned);
+            }
+            Ok(value)
+        }
+        Ok(None) => Err(fail(record, Box::new(Kill))),
+        Err(payload) => Err(fail(record, payload)),
     };
-    if let Err(unwanted) = result.send(Ending { result: outcome, report }) {
+    if let Err(unwanted) = result.send(ending) {
         discard(record, unwanted);
     }
 }
 
-/// Tells the watcher how the actor ended. Gives a report of a panic that it took no notice of.
+/// Tells the watcher, if there is one, how the actor ended. Says whether it takes notice.
 #[cold]
-fn report<T>(record: &Record, outcome: &Result<T, JoinError>) -> Option<Box<Report>> {
-    let (name, place) = (record.name.as_deref(), record.place.take());
-    let end = match outcome {
-        Ok(_) => End::Returned,
-        Err(JoinError::Killed) => End::Killed,
-        Err(JoinError::Panicked(payload)) => {
-            End::Panicked { message: message(&**payload), place: place.as_deref() }
-        }
-    };
-    let noticed = record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, name, &end));
-    match end {
-        End::Panicked { message, .. } if !noticed => Some(panic_report(record, message, place.clone())),
-        _ => None,
-    }
+fn tell(record: &Record, end: &End<'_>) -> bool {
+    record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, record.name.as_deref(), end))
 }
 
-fn panic_report(record: &Record, message: &str, place: Option<Box<str>>) -> Box<Report> {
+/// What an actor leaves behind that ended with this payload.
+#[cold]
+fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
+    let place = record.place.take();
+    if payload.is::<Kill>() {
+        tell(record, &End::Killed);
+        return Failure::killed();
+    }
+    let message = message(&*payload);
+    let noticed = tell(record, &End::Panicked { message, place: place.as_deref() });
+    let report = (!noticed).then(|| report(record, message, place));
+    Box::new(Failure { error: JoinError::Panicked(payload), report })
+}
+
+fn report(record: &Record, message: &str, place: Option<Box<str>>) -> Report {
     let (name, message) = (record.name.clone(), message.to_owned());
-    Box::new(Report { pid: record.pid, name, place, message, obsolete: false })
+    Report { pid: record.pid, name, place, message, obsolete: false }
 }
 
 /// Drops what nobody wants. The drop may panic, and so may that of the panic's payload.
 #[cold]
 fn discard<T>(record: &Record, ending: Ending<T>) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(ending))) {
-        drop(panic_report(record, message(&*payload), record.place.take()));
+        drop(report(record, message(&*payload), record.place.take()));
         std::mem::forget(payload);
     }
 }

@@ -141,7 +141,7 @@ impl Shared {
     }
 
     /// Takes back an [`admit_outside`](Self::admit_outside).
-    pub(crate) fn refuse_outside(&self) {
+    fn refuse_outside(&self) {
         self.refused_outside.fetch_add(1, SeqCst);
         if self.stopping() {
             self.wake_all();
