@@ -56,12 +56,12 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let spawned = match core::current() {
-        // SAFETY: `Send` and `'static`.
-        Some(core) => unsafe { spawn_here(core, core.shared.settings.area, None, f) },
-        None => Err(SpawnError::NoRuntime),
-    };
-    expect(spawned)
+    let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
+    // SAFETY: `Send` and `'static`.
+    match unsafe { spawn_here(core, core.shared.settings.area, None, f) } {
+        Ok(handle) => handle,
+        Err(error) => fail_to_spawn(error),
+    }
 }
 
 /// Starts an actor on this very worker. So neither its closure nor its result need be `Send`.
@@ -86,15 +86,13 @@ where
     F: FnOnce() -> T + 'static,
     T: 'static,
 {
-    expect(Builder::new().spawn_local(f))
+    Builder::new().spawn_local(f).unwrap_or_else(|error| fail_to_spawn(error))
 }
 
+#[cold]
 #[track_caller]
-fn expect<T>(spawned: Result<JoinHandle<T>, SpawnError>) -> JoinHandle<T> {
-    match spawned {
-        Ok(handle) => handle,
-        Err(error) => panic!("smarm: {error}"),
-    }
+fn fail_to_spawn(error: SpawnError) -> ! {
+    panic!("smarm: {error}")
 }
 
 /// Why an actor could not be spawned.

@@ -94,25 +94,26 @@ impl Record {
             Some(parent) if parent.has_mailbox.get() => parent.mailbox.borrow().clone(),
             _ => None,
         });
-        // SAFETY: by the caller. In place, as it is large.
+        // Field by field: a whole that is built elsewhere would be copied right after it was written
+        // in parts, which stalls.
+        // SAFETY: by the caller.
         unsafe {
-            at.write(Self {
-                pid,
-                visible: match &name {
-                    None => [const { AtomicU64::new(0) }; VISIBLE / 8],
-                    Some(name) => visible(name),
-                },
-                name,
-                run,
-                watcher,
-                has_mailbox: Cell::new(false),
-                mailbox: RefCell::new(None),
-                place: Cell::new(None),
-                panicked: Cell::new(0),
-                ignores_kill: Cell::new(false),
-                preemptible: Cell::new(false),
-                undisturbed: Cell::new(0),
-            });
+            match &name {
+                // The first byte ends the name; what the last actor left behind it does no harm.
+                None => (*at).visible[0].store(0, Relaxed),
+                Some(name) => (&raw mut (*at).visible).write(visible(name)),
+            }
+            (&raw mut (*at).pid).write(pid);
+            (&raw mut (*at).name).write(name);
+            (&raw mut (*at).run).write(run);
+            (&raw mut (*at).watcher).write(watcher);
+            (&raw mut (*at).mailbox).write(RefCell::new(None));
+            (&raw mut (*at).has_mailbox).write(Cell::new(false));
+            (&raw mut (*at).place).write(Cell::new(None));
+            (&raw mut (*at).panicked).write(Cell::new(0));
+            (&raw mut (*at).ignores_kill).write(Cell::new(false));
+            (&raw mut (*at).preemptible).write(Cell::new(false));
+            (&raw mut (*at).undisturbed).write(Cell::new(0));
         }
     }
 

@@ -118,13 +118,18 @@ impl<T> RefUnwindSafe for Receiver<T> {}
 impl<T> Unpin for Receiver<T> {}
 
 /// Makes a channel for one value.
+#[inline]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = NonNull::from(Box::leak(Box::new(Shared {
-        state: AtomicU8::new(0),
-        value: UnsafeCell::new(MaybeUninit::uninit()),
-        rx_waker: UnsafeCell::new(None),
-        tx_waker: UnsafeCell::new(None),
-    })));
+    let shared = Box::leak(Box::<Shared<T>>::new_uninit()).as_mut_ptr();
+    // Field by field: a whole that is built elsewhere would be copied right after it was written in
+    // parts, which stalls.
+    // SAFETY: the memory is fresh; `value` needs no initialisation.
+    let shared = unsafe {
+        (&raw mut (*shared).state).write(AtomicU8::new(0));
+        (&raw mut (*shared).rx_waker).write(UnsafeCell::new(None));
+        (&raw mut (*shared).tx_waker).write(UnsafeCell::new(None));
+        NonNull::new_unchecked(shared)
+    };
     (Sender { shared }, Receiver { shared, finished: false })
 }
 
