@@ -2,8 +2,7 @@
 
 mod bridge_support;
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
@@ -18,7 +17,7 @@ use bridge_support::{last_worker, on_tokio, spawn_on, tokio_of};
 use smarm::io::{wait_readable, wait_readable_timeout, wait_writable};
 use smarm::net::{TcpListener, TcpStream};
 use smarm_compat::await_future;
-use smarm_workspace::{PATIENCE, child, until, within, workers};
+use smarm_workspace::{PATIENCE, until, within, workers};
 
 const MOMENT: Duration = Duration::from_millis(2);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
@@ -497,67 +496,6 @@ fn reads_that_use_up_tokios_budget_go_on() {
                 .collect();
             actors.into_iter().for_each(|actor| actor.join().unwrap());
         });
-    });
-}
-
-/// The epoll instances of this process, each with its descriptors.
-fn epolls() -> BTreeMap<RawFd, Vec<RawFd>> {
-    let mut found: BTreeMap<RawFd, Vec<RawFd>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc/self/fd").unwrap() {
-        let entry = entry.unwrap();
-        let Ok(target) = fs::read_link(entry.path()) else { continue };
-        if target.to_str() != Some("anon_inode:[eventpoll]") {
-            continue;
-        }
-        let fd: RawFd = entry.file_name().to_str().unwrap().parse().unwrap();
-        let known = found.keys().copied().find(|&known| is_same_file(known, fd));
-        found.entry(known.unwrap_or(fd)).or_default().push(fd);
-    }
-    found
-}
-
-fn is_same_file(one: RawFd, other: RawFd) -> bool {
-    const KCMP_FILE: libc::c_int = 0;
-    let this = std::process::id();
-    // SAFETY: kcmp takes integers only.
-    let order = unsafe { libc::syscall(libc::SYS_kcmp, this, this, KCMP_FILE, one, other) };
-    assert!(order >= 0, "{}", std::io::Error::last_os_error());
-    order == 0
-}
-
-#[test]
-fn each_worker_has_one_epoll_for_both_worlds() {
-    use tokio::io::AsyncReadExt;
-    child::run_well(|| {
-        assert_eq!(epolls().len(), 0);
-        let native = workers(1);
-        native.run(|| assert_eq!(epolls().len(), 1)); // the count counts
-        drop(native);
-        for workers in [1, 2, 3] {
-            on_tokio(workers).run(|| {
-                let (listener, address) = listen();
-                for worker in 0..workers {
-                    // Detached: they wait until the runtime goes.
-                    drop(spawn_on(worker, move || {
-                        drop(TcpStream::connect(address).unwrap().read(&mut [0; 1]))
-                    }));
-                    drop(spawn_on(worker, move || {
-                        let mut stream = await_future(tokio::net::TcpStream::connect(address)).unwrap();
-                        drop(await_future(stream.read(&mut [0; 1])));
-                    }));
-                    tokio_of(worker).spawn(async move {
-                        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-                        drop(stream.read(&mut [0; 1]).await);
-                    });
-                    drop(spawn_on(worker, || smarm::sleep(FOR_EVER)));
-                }
-                let peers: Vec<_> = (0..3 * workers).map(|_| listener.accept().unwrap()).collect();
-                (0..workers).for_each(|worker| drop(spawn_on(worker, smarm::yield_now).join()));
-                let epolls = epolls();
-                assert_eq!(epolls.len(), workers, "{epolls:?}");
-                drop(peers);
-            });
-        }
     });
 }
 

@@ -3,6 +3,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -58,6 +60,22 @@ impl<F, D: FnMut()> Drop for WhenDropped<F, D> {
     fn drop(&mut self) {
         (self.on_drop)();
     }
+}
+
+/// `future`, and in its drop a look at tokio's context: counts into `seen` if all is there.
+pub fn with_a_careful_drop<F: Future>(
+    seen: &Arc<AtomicUsize>,
+    future: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    let seen = seen.clone();
+    let home = Handle::current().id();
+    WhenDropped::new(future, move || {
+        assert_eq!(Handle::current().id(), home);
+        // Things that only a living context can do.
+        drop(tokio::time::sleep(Duration::from_secs(1)));
+        drop(tokio::spawn(async {}));
+        seen.fetch_add(1, SeqCst);
+    })
 }
 
 /// Pending until its `n`th poll, and woken again at once: `n - 1` turns of the scheduler.
