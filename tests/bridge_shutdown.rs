@@ -366,6 +366,27 @@ fn blocking_closures_that_end_in_time_have_ended_when_the_runtime_has_gone() {
 }
 
 #[test]
+fn a_blocking_closure_that_does_not_end_does_not_outlast_the_patience_of_a_shutdown() {
+    within(PATIENCE, || {
+        let runtime = on_tokio(1);
+        let (go, gate) = mpsc::channel::<()>();
+        let started = Signal::new();
+        let raise = started.clone();
+        runtime.run(move || {
+            tokio::task::spawn_blocking(move || {
+                raise.raise();
+                let _ = gate.recv();
+            });
+            started.wait(1);
+        });
+        let error = runtime.shutdown(Duration::from_millis(10)).unwrap_err();
+        assert!(error.actors().is_empty());
+        assert_eq!(error.threads().len(), 1, "{error}");
+        drop(go);
+    });
+}
+
+#[test]
 fn an_actor_killed_while_it_awaits_a_blocking_closure_leaves_that_alone() {
     within(PATIENCE, || {
         on_tokio(1).run(|| {

@@ -31,6 +31,9 @@ use crate::stack::overflow;
 /// How long dropping a runtime waits for its actors to end.
 const DROP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a shutdown waits at least for the threads of workers that have gone.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Runs `f` as an actor on a runtime of one worker, and gives its result. The actors that it has
 /// spawned and not waited for are killed when it returns.
 ///
@@ -227,17 +230,44 @@ impl Runtime {
             park::wait_until(shared.all_gone(), deadline)
         };
         shared.monitor.stop();
-        if waited.is_err() {
-            return Err(ShutdownError { actors: self.handle.actors() });
+        // Workers that have gone end their threads in no time, unless tokio has to wait.
+        let least = if waited.is_ok() { GRACE } else { Duration::ZERO };
+        let deadline = deadline.map(|deadline| deadline.max(Instant::now() + least));
+        let late = self.threads.drain(..).filter_map(|thread| join_until(thread, deadline));
+        let threads: Vec<String> = late.collect();
+        if waited.is_err() || !threads.is_empty() {
+            return Err(ShutdownError { actors: self.handle.actors(), threads });
         }
-        for thread in self.threads.drain(..).chain(self.monitor.take()) {
-            if let Err(payload) = thread.join()
-                && !park::is_unwinding()
-            {
-                park::resume_panic(payload);
-            }
+        if let Some(monitor) = self.monitor.take() {
+            join(monitor);
         }
         Ok(())
+    }
+}
+
+/// Waits for the end of a thread that is about to end. Gives its name if it has not by the deadline.
+/// A panic of it continues here.
+fn join_until(thread: thread::JoinHandle<()>, deadline: Option<Instant>) -> Option<String> {
+    // std has no wait with a limit; these ends take microseconds, unless tokio waits for a closure
+    // that blocks.
+    let mut pause = Duration::from_micros(20);
+    while !thread.is_finished() {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Some(thread.thread().name().unwrap_or("a thread without a name").to_owned());
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+    join(thread);
+    None
+}
+
+/// Joins a thread that ends at once. A panic of it continues here.
+fn join(thread: thread::JoinHandle<()>) {
+    if let Err(payload) = thread.join()
+        && !park::is_unwinding()
+    {
+        park::resume_panic(payload);
     }
 }
 
@@ -260,10 +290,11 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Actors that had not ended when a shutdown's time was over.
+/// What had not ended when a shutdown's time was over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownError {
     actors: Vec<(Pid, String)>,
+    threads: Vec<String>,
 }
 
 impl ShutdownError {
@@ -271,16 +302,25 @@ impl ShutdownError {
     pub fn actors(&self) -> &[(Pid, String)] {
         &self.actors
     }
+
+    /// The names of the runtime's threads that had not ended. Such a thread runs an actor that does
+    /// not end or, with tokio, waits for a closure of `spawn_blocking`.
+    pub fn threads(&self) -> &[String] {
+        &self.threads
+    }
 }
 
 impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} actors had not ended when the shutdown's time was over:", self.actors.len())?;
+        f.write_str("when the shutdown's time was over, there had not ended:")?;
         for (pid, name) in self.actors.iter().take(16) {
-            write!(f, " {pid} \"{name}\"")?;
+            write!(f, " actor {pid} \"{name}\"")?;
         }
         if self.actors.len() > 16 {
             write!(f, " and {} more", self.actors.len() - 16)?;
+        }
+        for name in &self.threads {
+            write!(f, " thread \"{name}\"")?;
         }
         Ok(())
     }

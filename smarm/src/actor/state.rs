@@ -252,7 +252,7 @@ mod tests {
         state.occupy();
         assert_eq!(state.kill(0), Woken::Nothing);
         assert!(state.load().killed());
-        assert_eq!(state.load().phase(), RUNNABLE);
+        assert_eq!(state.commit(|| false), Commit::Refused);
     }
 
     #[test]
