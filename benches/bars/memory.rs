@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::future::poll_fn;
+use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::sync::Mutex;
 use std::task::{Poll, Waker};
 
@@ -64,6 +66,7 @@ pub fn parked_actors(bars: &mut Bars) {
         // What the bench itself keeps of each actor is resident before the first look.
         let gate: &Gate = Box::leak(Box::new(Gate::new()));
         let mut actors = Vec::with_capacity(ACTORS);
+        black_box(&mut actors).spare_capacity_mut().fill_with(MaybeUninit::zeroed);
         let before = resident_and_page_tables();
         for number in 0..ACTORS {
             actors.push(smarm::spawn(move || {
