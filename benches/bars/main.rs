@@ -27,6 +27,10 @@ use smarm::{Config, Runtime};
 use tokio::task::yield_now;
 
 fn main() {
+    if std::env::args().nth(1).is_some_and(|first| first == memory::ALONE) {
+        println!("{}", memory::measure());
+        return;
+    }
     let mut bars = Bars::from_arguments();
     yields(&mut bars);
     spawns(&mut bars);
@@ -34,7 +38,7 @@ fn main() {
     computing(&mut bars);
     bridging(&mut bars);
     timers::punctuality(&mut bars);
-    memory::parked_actors(&mut bars); // last: it leaves gigabytes to be given back
+    memory::parked_actors(&mut bars);
 }
 
 fn smarm(workers: usize) -> Runtime {

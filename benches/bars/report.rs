@@ -74,17 +74,13 @@ impl Bars {
     {
         // The first call of each warms up, and says for how many there is time. Many short ones are
         // better than few long ones: on a busy machine most of them run undisturbed.
-        ours();
-        if let Some(theirs) = &mut theirs {
-            theirs();
-        }
         let begin = Instant::now();
         ours();
         if let Some(theirs) = &mut theirs {
             theirs();
         }
-        let time = if self.full { Duration::from_secs(10) } else { Duration::from_secs(1) };
-        let repetitions = (time.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(5.0, 2_000.0) as usize;
+        let time = if self.full { Duration::from_secs(10) } else { Duration::from_millis(900) };
+        let repetitions = (time.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(3.0, 2_000.0) as usize;
         let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         for _ in 0..repetitions {
             our_times.push(ours());

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use smarm::channel;
-use tokio::runtime::{Handle, Runtime as Tokio, RuntimeFlavor};
+use tokio::runtime::Runtime as Tokio;
 use tokio::sync::mpsc;
 
 use crate::stopwatch::Stopwatch;
@@ -71,7 +71,7 @@ pub fn task_ping_pong(runtime: &Tokio, rounds: u64) -> Duration {
     let (to_caller, answers) = mpsc::unbounded_channel();
     runtime.block_on(async {
         let echo = tokio::spawn(echo(requests, to_caller));
-        let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let alone = runtime.metrics().num_workers() == 1;
         let elapsed = tokio::spawn(call(to_echo, answers, rounds, alone)).await.expect("it does not panic");
         echo.await.expect("it does not panic");
         elapsed

@@ -21,8 +21,7 @@ impl Stopwatch {
     /// For a task whose work only the threads of its runtime do.
     #[allow(dead_code, reason = "not every bench compares workers")]
     pub fn start_in_task() -> Self {
-        use tokio::runtime::{Handle, RuntimeFlavor};
-        Self::start(Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread)
+        Self::start(tokio::runtime::Handle::current().metrics().num_workers() == 1)
     }
 
     /// For work that only this thread does, or not.
