@@ -254,6 +254,9 @@ impl Core {
                 end = Batch::Dry;
                 break;
             };
+            if self.searching.get() {
+                self.stop_searching(); // summoned, and found something before it had to search
+            }
             local.count(tick, actor);
             // SAFETY: this is the worker, on its own stack, and the actor came out of its queue or
             // was new and has been started by it.
