@@ -473,6 +473,12 @@ impl<T> List<T> {
         None
     }
 
+    /// Whether the head's slot still waits to be filled.
+    #[inline]
+    pub(super) unsafe fn is_waiting(&self) -> bool {
+        self.head_slot().state.load(Relaxed) == WAITING
+    }
+
     /// Takes the registration back, unless it was used.
     pub(super) unsafe fn deregister(&self) {
         // WAITING => EMPTY.

@@ -52,11 +52,28 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvError::Closed`] when all messages were received and all senders are gone, or
     /// [`close`](Self::close) was called.
+    #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
-            Err(TryRecvError::Empty) => park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled)),
+            Err(TryRecvError::Empty) => self.recv_waiting(),
+        }
+    }
+
+    fn recv_waiting(&self) -> Result<T, RecvError> {
+        if self.shared().bound.is_some() {
+            return park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled));
+        }
+        loop {
+            if park::wait(Arrival { receiver: self, registered: false }).is_err() {
+                return Err(RecvError::Cancelled);
+            }
+            match self.try_recv() {
+                Ok(message) => return Ok(message),
+                Err(TryRecvError::Closed) => return Err(RecvError::Closed),
+                Err(TryRecvError::Empty) => {}
+            }
         }
     }
 
@@ -65,6 +82,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none, or its sender has not finished sending it;
     /// [`TryRecvError::Closed`] as [`recv`](Self::recv).
+    #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         // SAFETY: this is the only receiver, on one thread at a time as it is not Sync.
         unsafe { self.shared().try_recv() }
@@ -166,6 +184,40 @@ impl<T> Stream for Receiver<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
         self.poll(cx).map(Result::ok)
+    }
+}
+
+/// Ready when the slot that an unbounded channel's receiver waits for is no longer waiting: then
+/// there is a message, or the end, or the receiver has to ask again.
+///
+/// It gives no message: one that comes out of a future, through a `Poll` and a `Result`, is copied
+/// right after it was written in parts, which stalls.
+struct Arrival<'a, T> {
+    receiver: &'a Receiver<T>,
+    /// The receiver's waker may be registered.
+    registered: bool,
+}
+
+impl<T> Future for Arrival<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let list = &self.receiver.shared().list;
+        // SAFETY: as in `Receiver::try_recv`.
+        let waits = unsafe { if self.registered { list.is_waiting() } else { list.register(cx.waker()) } };
+        self.registered = waits;
+        if waits { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl<T> Drop for Arrival<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.registered {
+            // SAFETY: as in `Receiver::try_recv`.
+            unsafe { self.receiver.shared().stop_waiting() };
+        }
     }
 }
 

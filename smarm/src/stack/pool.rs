@@ -101,7 +101,7 @@ impl Stash {
         self.cold -= cold;
         let mut shelf = shelf::lock(area);
         shelf.cold.extend(self.free.drain(..cold));
-        shelf.warm.extend(self.free.drain(..count - cold));
+        shelf.put(self.free.drain(..count - cold));
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn acquire_shared(area: Area) -> Result<u32, StackError> {
 /// # Safety
 /// As there.
 pub(crate) unsafe fn release_shared(index: u32) {
-    shelf::lock(Area::of(index)).warm.push_back(index);
+    shelf::lock(Area::of(index)).put([index]);
 }
 
 /// Takes a stack back for ever: it is never handed out again, and its pages go to the system. Its

@@ -16,19 +16,28 @@ use super::{StackError, trim};
 
 /// The free stacks of one area.
 pub(super) struct Shelf {
-    /// Used before and not trimmed since; the last one released is at the back.
+    /// Used before and not trimmed since; the next one to use is at the back: the last one released,
+    /// or, of many, the one at the lowest address.
     pub(super) warm: VecDeque<u32>,
     /// Without pages; the next one to use is at the end.
     pub(super) cold: Vec<u32>,
     /// How many are never handed out again.
     pub(super) retired: usize,
+    /// How many came to `warm` since it was last sorted.
+    unsorted: usize,
     /// How many of `warm` were not needed.
     pub(super) spare: trim::Spare,
 }
 
 /// Guarded by its mutex: the shelf of the area with this id.
 static SHELVES: [Mutex<Shelf>; AREAS] = [const {
-    Mutex::new(Shelf { warm: VecDeque::new(), cold: Vec::new(), retired: 0, spare: trim::Spare::new() })
+    Mutex::new(Shelf {
+        warm: VecDeque::new(),
+        cold: Vec::new(),
+        retired: 0,
+        unsorted: 0,
+        spare: trim::Spare::new(),
+    })
 }; AREAS];
 
 /// The shelf of an area.
@@ -68,6 +77,7 @@ impl Shelf {
     /// Appends up to `wanted` stacks to `free`, the best one last: warm ones, or, if there is none,
     /// cold ones. Gives how many of them are cold, or `None` if there is none at all.
     fn take(&mut self, wanted: usize, free: &mut Vec<u32>) -> Option<usize> {
+        self.tidy();
         let left = self.warm.len().saturating_sub(wanted);
         if left < self.warm.len() {
             free.extend(self.warm.drain(left..));
@@ -78,6 +88,28 @@ impl Shelf {
         let taken = self.cold.len() - left;
         free.extend(self.cold.drain(left..));
         (taken > 0).then_some(taken)
+    }
+}
+
+/// From so many warm stacks on, they are kept in the order of their addresses.
+const MANY: usize = 4096;
+
+impl Shelf {
+    /// Puts a stack on the shelf that was used.
+    pub(super) fn put(&mut self, stacks: impl IntoIterator<Item = u32>) {
+        let before = self.warm.len();
+        self.warm.extend(stacks);
+        self.unsorted += self.warm.len() - before;
+    }
+
+    /// Brings many warm stacks into the order of their addresses, the lowest last, once half of them
+    /// are new. So many are in no cache any more, but neighbours share page tables: handed out in
+    /// the order in which a large burst ended, each would take a walk of its own.
+    fn tidy(&mut self) {
+        if self.warm.len() >= MANY && self.unsorted >= self.warm.len() / 2 {
+            self.warm.make_contiguous().sort_unstable_by(|a, b| b.cmp(a));
+            self.unsorted = 0;
+        }
     }
 }
 
