@@ -57,10 +57,10 @@ where
     T: Send + 'static,
 {
     let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
-    // SAFETY: `Send` and `'static`.
-    match unsafe { spawn_here(core, core.shared.settings.area, None, f) } {
-        Ok(handle) => handle,
-        Err(error) => fail_to_spawn(error),
+    match core.acquire(core.shared.settings.area) {
+        // SAFETY: `Send` and `'static`; the stack was just acquired.
+        Ok(slot) => unsafe { spawn_on(core, slot, None, f) },
+        Err(error) => fail_to_spawn(SpawnError::Stack(error)),
     }
 }
 
@@ -251,8 +251,9 @@ impl Builder {
         F: FnOnce() -> T,
     {
         if let (Some(core), None) = (self.own_core(), self.worker) {
+            let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
             // SAFETY: passed on.
-            return unsafe { spawn_here(core, self.area(&core.shared)?, self.name, f) };
+            return Ok(unsafe { spawn_on(core, slot, self.name, f) });
         }
         // SAFETY: passed on.
         unsafe { self.spawn_elsewhere(f) }
@@ -287,32 +288,23 @@ impl Builder {
     }
 }
 
-/// Spawns on the runtime of this thread's worker.
+/// Spawns on the runtime of this thread's worker, on this stack.
 ///
 /// # Safety
-/// As for [`Builder::spawn_unchecked`].
+/// As for [`Builder::spawn_unchecked`]; the stack of the slot was acquired for this.
 #[inline(always)]
-unsafe fn spawn_here<F, T>(
-    core: &Core,
-    area: Area,
-    name: Option<Box<str>>,
-    f: F,
-) -> Result<JoinHandle<T>, SpawnError>
+unsafe fn spawn_on<F, T>(core: &Core, slot: &'static Slot, name: Option<Box<str>>, f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T,
 {
-    let slot = match core.acquire(area) {
-        Ok(slot) => slot,
-        Err(error) => return Err(SpawnError::Stack(error)),
-    };
     if core.shared.stopping() {
-        return Ok(refuse(slot, &core.shared, f));
+        return refuse(slot, &core.shared, f);
     }
-    // SAFETY: passed on; the stack was acquired above.
+    // SAFETY: passed on.
     let handle = unsafe { create(slot, name, f) };
     core.offer(slot);
     park::yield_if_overdue();
-    Ok(handle)
+    handle
 }
 
 /// The closure of an actor and where its result goes.

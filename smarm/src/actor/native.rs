@@ -78,7 +78,7 @@ struct Await<F: Future> {
     /// There at [`Stage::Ready`].
     output: MaybeUninit<F::Output>,
     /// There at [`Stage::Panicked`].
-    payload: Option<Box<dyn Any + Send>>,
+    payload: MaybeUninit<Box<dyn Any + Send>>,
     /// Dropped in place.
     future: Option<F>,
     _pinned: PhantomPinned,
@@ -117,7 +117,7 @@ impl<F: Future> Await<F> {
             Ok(false) if this.timer.is_over(this.deadline) => Stage::TimedOut,
             Ok(false) => Stage::Pending,
             Err(payload) => {
-                this.payload = Some(payload);
+                this.payload.write(payload);
                 Stage::Panicked
             }
         };
@@ -164,7 +164,7 @@ pub(crate) fn await_natively<F: Future>(
         deadline,
         timer: Timer::new(actor),
         output: MaybeUninit::uninit(),
-        payload: None,
+        payload: MaybeUninit::uninit(),
         future: Some(future),
         _pinned: PhantomPinned,
     });
@@ -195,8 +195,10 @@ pub(crate) fn await_natively<F: Future>(
             Ok(unsafe { (*wait).output.assume_init_read() })
         }
         Stage::TimedOut => Err(Interrupt::TimedOut),
-        // SAFETY: as above.
-        Stage::Panicked => resume_panic(unsafe { (*wait).payload.take() }.expect("there at this stage")),
+        Stage::Panicked => {
+            // SAFETY: at this stage it is there, and it is read once.
+            resume_panic(unsafe { (*wait).payload.assume_init_read() })
+        }
         Stage::Killed | Stage::Pending => {
             actor.obey();
             Err(Interrupt::Cancelled)
