@@ -454,9 +454,9 @@ impl Drop for Entered<'_> {
 }
 
 /// The slot of the actor this many places ahead is fetched, ...
-const FAR: usize = 8;
+const FAR: usize = 16;
 /// ... and the top of the stack of the one this many places ahead.
-const NEAR: usize = 4;
+const NEAR: usize = 8;
 
 /// Fetches what the actors that come next will touch: with many, each is cold.
 #[inline(always)]

@@ -43,6 +43,11 @@ const LONGEST_BATCH: u32 = 1024;
 const OLDEST_EVERY: u32 = 16;
 /// How long a worker spins before it sleeps, in nanoseconds.
 const SPIN: u64 = 30_000;
+/// How long it spins before it counts as searching: two workers that send each other messages need
+/// not share the count, too. In nanoseconds.
+const SPIN_UNCOUNTED: u64 = 8_000;
+/// After spinning has paid, so many more sleeps begin with it.
+const SPIN_CREDIT: u32 = 4;
 /// After spinning has failed, one in so many sleeps tries it again; each failure doubles that, ...
 const SPIN_RETRY: u32 = 16;
 /// ... up to this: a worker that waits for descriptors alone need not spin at all.
@@ -369,7 +374,7 @@ impl Core {
             self.stop_searching();
             return Some(Turn::Done);
         }
-        local.home.fall_asleep();
+        self.announce_sleep();
         self.asleep.set(true);
         shared.sleep(self.searching.replace(false));
         if local.home.has_mail() || shared.has_new_beside(self.index) {
@@ -380,11 +385,27 @@ impl Core {
         Some(Turn::Idle)
     }
 
+    /// Announces the sleep to other threads. A single worker's announcement stands while it runs,
+    /// until somebody has acted on it: whoever wakes such a worker needlessly tells its host once, and
+    /// a worker that takes short turns, with a wake from its own thread for each, saves two exchanges
+    /// a turn.
+    fn announce_sleep(&self) {
+        let home = self.local.home;
+        if !self.shared.is_single() {
+            home.fall_asleep();
+        } else if !home.sleeps() {
+            if home.wake_up() && self.searching.replace(true) {
+                self.shared.uncount_search(); // counted twice: as spinning, and by who summoned it
+            }
+            home.fall_asleep();
+        }
+    }
+
     /// Ends the sleep, if the worker slept.
     fn rise(&self) {
         if self.asleep.replace(false) {
             self.local.set_idle(false);
-            if self.local.home.wake_up() {
+            if !self.shared.is_single() && self.local.home.wake_up() {
                 self.searching.set(true); // whoever summoned it has counted it
             }
             self.shared.rise();
@@ -397,20 +418,33 @@ impl Core {
         if shared.is_single() && self.spin.get().is_none() {
             return false;
         }
-        if !self.searching.replace(true) {
-            shared.begin_search();
+        let found = || self.local.home.has_mail() || self.steal();
+        if found() || self.spins() && self.spin_until(found) {
+            self.stop_searching();
+            return true;
         }
-        let spins = self.spins();
-        let start = if spins { clock::now() } else { 0 };
+        false
+    }
+
+    /// Spins for a while. Says whether it paid.
+    fn spin_until(&self, found: impl Fn() -> bool) -> bool {
+        let home = self.local.home;
+        let start = clock::now();
         for round in 1_u32.. {
-            if self.local.home.has_mail() || self.steal() {
-                self.stop_searching();
-                self.spin.set(self.spin.get().map(|_| 4));
+            // Mail is on an own cache line; the rest is shared with others, and looked at less often.
+            if home.has_mail() || round.is_multiple_of(16) && found() {
+                self.spin.set(Some(SPIN_CREDIT));
                 self.spin_retry.set(SPIN_RETRY);
                 return true;
             }
-            if !spins || round % 64 == 0 && clock::now() - start > SPIN {
-                break;
+            if round.is_multiple_of(64) {
+                let spun = clock::now() - start;
+                if spun > SPIN {
+                    break;
+                }
+                if spun > SPIN_UNCOUNTED && !self.searching.replace(true) {
+                    self.shared.begin_search();
+                }
             }
             std::hint::spin_loop();
         }

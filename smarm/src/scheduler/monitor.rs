@@ -10,10 +10,14 @@
 //! | memory of stacks that nobody needed for a while | gives it back |
 //!
 //! # Protocol: sleep
-//! It marks itself asleep, then looks whether every worker sleeps. A worker that wakes up marks
-//! itself awake, then looks whether the monitor sleeps. Both are sequentially consistent, so one of
-//! the two sees the other. While all sleep the monitor wakes only to give memory back, four times a
-//! second for some seconds, and then is silent.
+//! 1. When all workers have been at rest for some ticks, the monitor marks itself asleep.
+//! 2. A tick later it looks at them once more, and only then sleeps for good.
+//!
+//! A worker that begins to run looks whether the monitor sleeps, and wakes it; then it says which
+//! actor it runs. If it looked before (1), what it says can be seen long before (2), so the monitor
+//! sees it; if later, it wakes the monitor. A pause in place of a fence: workers begin to run often,
+//! and the monitor falls asleep rarely. While all sleep the monitor wakes only to give memory back, four
+//! times a second for some seconds, and then is silent.
 
 use std::io;
 use std::sync::atomic::{
@@ -95,40 +99,41 @@ fn watch(shared: &Weak<Shared>) {
         if shared.monitor.stop.load(SeqCst) {
             return;
         }
+        if idle >= IDLE && !shared.monitor.asleep.load(SeqCst) {
+            idle = 0; // a worker has woken it: from the beginning
+        }
         seen.resize(shared.homes.len(), Seen::default());
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
             look(&shared, home, seen);
         }
-        shared.monitor.asleep.store(false, SeqCst);
         if trim_due <= Instant::now() {
             trim_due = Instant::now() + trim::PERIOD;
             wanted = trim::tick();
         }
-        let all_sleep = || shared.homes.iter().all(|home| home.sleeps());
-        idle = if all_sleep() { idle + 1 } else { 0 };
-        if idle >= IDLE {
-            shared.monitor.asleep.store(true, SeqCst); // step 1
-            if all_sleep() && !shared.monitor.stop.load(SeqCst) {
-                drop(shared);
-                if wanted {
-                    thread::park_timeout(trim::PERIOD);
-                } else {
-                    thread::park();
-                }
-                continue;
-            }
-            shared.monitor.asleep.store(false, SeqCst);
-        }
+        idle = if shared.homes.iter().all(|home| at_rest(home)) { idle + 1 } else { 0 };
+        shared.monitor.asleep.store(idle >= IDLE, SeqCst); // step 1
+        let stop = shared.monitor.stop.load(SeqCst);
         drop(shared);
-        thread::park_timeout(slice);
+        match idle {
+            _ if stop => return,
+            // Step 2 is the look after this pause.
+            ..=IDLE => thread::park_timeout(slice),
+            _ if wanted => thread::park_timeout(trim::PERIOD),
+            _ => thread::park(),
+        }
     }
+}
+
+/// Whether the worker sleeps, and runs nothing.
+fn at_rest(home: &Home) -> bool {
+    home.sleeps() && home.pulse.running().is_none()
 }
 
 fn look(shared: &Shared, home: &Home, seen: &mut Seen) {
     let pulse = &home.pulse;
     let (switches, turns) = (pulse.switches.load(Relaxed), pulse.turns.load(Relaxed));
     let running = pulse.running();
-    if home.sleeps() {
+    if at_rest(home) {
         *seen = Seen { switches, turns, ticks: 0 };
         return;
     }

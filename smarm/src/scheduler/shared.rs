@@ -185,6 +185,11 @@ impl Shared {
         self.searching.fetch_add(1, SeqCst);
     }
 
+    /// Takes back one of two counts of the caller, who goes on searching.
+    pub(crate) fn uncount_search(&self) {
+        self.searching.fetch_sub(1, SeqCst);
+    }
+
     /// Step 2: the caller has found something to do and searches no more.
     pub(crate) fn end_search(&self) {
         if self.searching.fetch_sub(1, SeqCst) == 1 && self.has_new() && self.sleeping.load(SeqCst) > 0 {
