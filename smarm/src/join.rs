@@ -90,7 +90,7 @@ impl Failure {
 
     /// Somebody learns of it.
     #[cold]
-    fn learn(mut self: Box<Self>) -> JoinError {
+    fn learn(mut self) -> JoinError {
         if let Some(report) = &mut self.report {
             report.obsolete = true;
         }
@@ -165,13 +165,13 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     #[inline]
     pub fn join(mut self) -> Result<T, JoinError> {
-        park::wait_uncancelled(Ended(&mut self.result)).map_err(Failure::learn)
+        park::wait_uncancelled(Ended(&mut self.result)).map_err(|failure| failure.learn())
     }
 
     /// As [`join`](Self::join), but a kill of the caller does not end the wait either.
     #[track_caller]
     pub(crate) fn join_unbroken(mut self) -> Result<T, JoinError> {
-        park::wait_unbroken(Ended(&mut self.result)).map_err(Failure::learn)
+        park::wait_unbroken(Ended(&mut self.result)).map_err(|failure| failure.learn())
     }
 
     /// As [`join`](Self::join), for at most this long.
@@ -235,7 +235,7 @@ impl<T> Future for Ended<'_, T> {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut Ended(&mut self.result)).poll(cx).map_err(Failure::learn)
+        Pin::new(&mut Ended(&mut self.result)).poll(cx).map_err(|failure| failure.learn())
     }
 }
 
