@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smarm::host::{Turn, Worker};
-use smarm::runtime::detached;
+use smarm::runtime::{detached, init};
 use smarm::{Builder, Config, JoinError, Runtime};
 use smarm_workspace::{Drops, PATIENCE, Signal, block_on, panic_message, until, within, workers};
 
@@ -600,5 +600,23 @@ fn a_worker_in_the_middle_of_another_workers_turn_keeps_the_two_apart() {
             assert_eq!(smarm::self_pid(), pid);
             assert_eq!(smarm::spawn(|| 2).join().unwrap(), 2);
         });
+    });
+}
+
+#[test]
+fn an_idle_worker_takes_a_new_actor_without_the_monitors_help() {
+    within(PATIENCE, || {
+        // A slice so long that the monitor never looks.
+        let runtime = init(Config::exact(2).slice(Duration::from_secs(3600)));
+        for _ in 0..200 {
+            runtime.run(|| {
+                let taken = Arc::new(AtomicBool::new(false));
+                let theirs = taken.clone();
+                drop(smarm::spawn(move || theirs.store(true, SeqCst)));
+                while !taken.load(SeqCst) {
+                    std::hint::spin_loop(); // keeps this worker
+                }
+            });
+        }
     });
 }
