@@ -90,6 +90,7 @@ struct Seen {
 fn watch(shared: &Weak<Shared>) {
     let Some(slice) = shared.upgrade().map(|shared| shared.settings.slice) else { return };
     let mut seen = Vec::new();
+    // When to look after memory next, and whether to do so even if all sleep.
     let (mut trim_due, mut wanted) = (Instant::now(), true);
     // For how many ticks all workers have been asleep.
     let mut idle = 0_u32;
@@ -112,6 +113,7 @@ fn watch(shared: &Weak<Shared>) {
         }
         idle = if shared.homes.iter().all(|home| at_rest(home)) { idle + 1 } else { 0 };
         shared.monitor.asleep.store(idle >= IDLE, SeqCst); // step 1
+        wanted |= idle == 0; // whatever ran may have left memory behind
         let stop = shared.monitor.stop.load(SeqCst);
         drop(shared);
         match idle {
