@@ -2,7 +2,10 @@
 //! the hook from leaving the actor's stack.
 //!
 //! Installed once per process, around the hook that stands at that time, which is then called. A
-//! program that replaces the hook later loses the places in smarm's reports and nothing else.
+//! program that replaces the hook later loses the places in smarm's reports. It also loses what
+//! tells smarm, while an actor is parked in a destructor as it unwinds, whether a neighbour on the
+//! same worker unwinds too; so does code that calls `std::panic::resume_unwind` itself, which passes
+//! no hook (`JoinError::resume` is seen).
 
 use std::panic;
 use std::sync::Once;
