@@ -193,7 +193,7 @@ fn yield_at_allocation() {
     }
     // SAFETY: errno is this thread's, and the actor stays on it.
     let errno = unsafe { *libc::__errno_location() };
-    actor.yield_without_unwinding();
+    actor.yield_if_overdue();
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }

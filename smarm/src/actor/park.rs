@@ -158,7 +158,8 @@ impl Running {
         }
     }
 
-    /// Yields if the running slice has been too long, and nobody has forbidden it.
+    /// Yields if the running slice has been too long, and nobody has forbidden it. Does not look for a
+    /// kill, and so never unwinds.
     #[inline(always)]
     pub(crate) fn yield_if_overdue(self) {
         if self.local.overdue() {
@@ -182,11 +183,6 @@ impl Running {
             self.yield_overdue();
             self.obey();
         }
-    }
-
-    /// Yields, and does not look for a kill: for places that must not unwind.
-    pub(crate) fn yield_without_unwinding(self) {
-        self.yield_overdue();
     }
 
     /// Ends the turn with the next wait if the host's budget is spent.

@@ -114,10 +114,9 @@ fn watch(shared: &Weak<Shared>) {
         idle = if shared.homes.iter().all(|home| at_rest(home)) { idle + 1 } else { 0 };
         shared.monitor.asleep.store(idle >= IDLE, SeqCst); // step 1
         wanted |= idle == 0; // whatever ran may have left memory behind
-        let stop = shared.monitor.stop.load(SeqCst);
         drop(shared);
+        // A `stop` or `stir` since the looks above has left its token: then no pause is made.
         match idle {
-            _ if stop => return,
             // Step 2 is the look after this pause.
             ..=IDLE => thread::park_timeout(slice),
             _ if wanted => thread::park_timeout(trim::PERIOD),
