@@ -7,6 +7,7 @@ pub(crate) mod panic_hook;
 pub(crate) mod park;
 pub(crate) mod record;
 mod ring;
+pub(crate) mod seat;
 pub(crate) mod slot;
 pub(crate) mod state;
 mod waker;

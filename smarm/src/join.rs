@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, Running};
 use crate::actor::{local, slot};
 use crate::channel::oneshot;
 use crate::pid::Pid;
@@ -165,7 +165,14 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     #[inline]
     pub fn join(mut self) -> Result<T, JoinError> {
-        park::wait_uncancelled(Ended(&mut self.result)).map_err(|failure| failure.learn())
+        let Some(actor) = Running::current() else {
+            return park::wait_uncancelled(Ended(&mut self.result)).map_err(|failure| failure.learn());
+        };
+        actor.yield_if_overdue();
+        match self.result.recv_parking(actor, Running::park_uncancelled) {
+            Some(ending) => ending.map_err(|failure| failure.learn()),
+            None => Err(JoinError::Killed), // as in `Ended`
+        }
     }
 
     /// As [`join`](Self::join), but a kill of the caller does not end the wait either.

@@ -383,6 +383,7 @@ impl Handle {
         let ours = |slot: &&slot::Slot| {
             slot.state.load().live()
                 && slot
+                    .seat
                     .home()
                     .is_some_and(|home| self.shared.homes.iter().any(|ours| std::ptr::eq(*ours, home)))
         };

@@ -13,7 +13,7 @@ use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::actor::local::{Local, Parting};
+use crate::actor::local::Local;
 use crate::actor::park::{self, Kill, message};
 use crate::actor::record::{End, Record};
 use crate::actor::slot::{self, Slot};
@@ -317,11 +317,12 @@ struct Body<F, T> {
 #[cold]
 fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
     let pid = Pid::new(slot.index(), slot.state.occupy());
-    match slot.state.free(shared.settings.last_generation) {
+    match slot.state.free(shared.settings.last_generation, false) {
         // SAFETY: acquired by the caller, and nothing was put there.
         Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
         // SAFETY: as above.
         Freed::UsedUp => unsafe { pool::retire(slot.index()) },
+        Freed::Posted => unreachable!("smarm bug: mail for an actor without a worker"),
     }
     drop(f);
     let (result, receiver) = oneshot::channel();
@@ -340,7 +341,7 @@ unsafe fn create<F, T>(slot: &Slot, name: Option<Box<str>>, f: F) -> JoinHandle<
 where
     F: FnOnce() -> T,
 {
-    slot.set_home(None);
+    slot.seat.vacate();
     let pid = Pid::new(slot.index(), slot.state.occupy());
     let (result, receiver) = oneshot::channel();
     // SAFETY: passed on.
@@ -395,7 +396,7 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
         ((*record).run)(record, slot.state.load().killed());
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
-        local.leave(slot, Parting::End);
+        local.end(slot);
     }
     unreachable!("smarm bug: an actor was resumed after its end");
 }

@@ -27,7 +27,8 @@ use super::home::Home;
 use super::native::Errand;
 use super::ring::Ring;
 use super::slot::{Slot, slot};
-use super::state::{Commit, Woken};
+use super::seat::{Commit, Woken};
+use super::state::Mail;
 use crate::context::{self, Context};
 use crate::host;
 use crate::pid::Pid;
@@ -212,9 +213,18 @@ impl Local {
         self.with_ring(|ring| ring.push(actor));
     }
 
+    /// Wakes an actor of this worker, on its thread.
+    #[inline(always)]
+    pub(crate) fn wake_own(&self, actor: &'static Slot) {
+        match actor.seat.wake() {
+            Woken::Schedule => self.queue_woken(actor),
+            Woken::Nothing => {}
+        }
+    }
+
     /// Queues an actor that was woken on this thread: in the fast slot if an actor did it.
     #[inline(always)]
-    pub(crate) fn queue_woken(&self, actor: &'static Slot) {
+    fn queue_woken(&self, actor: &'static Slot) {
         if self.place.get() == Place::Actor {
             if let Some(earlier) = self.next.replace(Some(actor)) {
                 self.queue(earlier);
@@ -360,6 +370,13 @@ impl Local {
     /// first when it comes back to its stack, and when it begins.
     #[inline(always)]
     pub(crate) fn settle(&self) {
+        if self.leaver.get().is_some() {
+            self.settle_leaver();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_leaver(&self) {
         if let Some(leaver) = self.leaver.take() {
             self.part(leaver, self.parting.get());
         }
@@ -369,7 +386,7 @@ impl Local {
     fn commit(&self, actor: &'static Slot) {
         // SAFETY: the actor is off its stack and not parked yet, so its record is this thread's.
         let ignores_kill = || unsafe { (*actor.record()).ignores_kill.get() };
-        match actor.state.commit(ignores_kill) {
+        match actor.seat.commit(actor.state.load().killed() && !ignores_kill()) {
             Commit::Parked => {}
             // Behind the others: an actor that wakes itself must not keep them from running.
             Commit::Refused => self.queue(actor),
@@ -395,27 +412,48 @@ impl Local {
         false
     }
 
-    /// Leaves the running actor's stack for the next actor's or the worker's; returns when the actor
-    /// is resumed, which after [`Parting::End`] it is not.
+    /// Leaves the running actor's stack for the worker's, for ever. Inline, as the return predictor
+    /// must not wait for a return that never comes.
     ///
     /// # Safety
-    /// `actor` is the running actor, on its own stack, which after `End` holds nothing more.
-    #[inline(never)]
+    /// `actor` is the running actor, on its own stack, which holds nothing more.
+    #[inline(always)]
+    pub(crate) unsafe fn end(&self, actor: &'static Slot) {
+        self.parting.set(Parting::End);
+        // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
+        unsafe { context::switch(actor.context.get(), self.worker.get()) };
+    }
+
+    /// Leaves the running actor's stack for the next actor's or the worker's; comes back when the
+    /// actor is resumed.
+    ///
+    /// The switch is inlined into whoever waits: each frame between it and the code that goes on is one
+    /// that the return predictor guesses wrong, once here and once in the worker.
+    ///
+    /// # Safety
+    /// `actor` is the running actor, on its own stack.
+    #[inline(always)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
-        debug_assert_eq!(self.own_code.get(), 0);
-        self.parting.set(parting);
-        let heir = if parting == Parting::End { None } else { self.heir() };
-        let to = match heir {
-            Some(heir) => {
-                self.leaver.set(Some(actor));
-                heir.context.get()
-            }
-            None => self.worker.get(),
-        };
+        let to = self.successor(actor, parting);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
         // and an heir comes from the queue, so this thread owns its stack.
         unsafe { context::switch(actor.context.get(), to) };
         self.settle();
+    }
+
+    /// Where an actor that leaves goes on: with the next actor, which then does what the leaving one
+    /// wants done, or with the worker.
+    #[inline(never)]
+    fn successor(&self, leaver: &'static Slot, parting: Parting) -> *const Context {
+        debug_assert!(self.own_code.get() == 0 && parting != Parting::End);
+        self.parting.set(parting);
+        match self.heir() {
+            Some(heir) => {
+                self.leaver.set(Some(leaver));
+                heir.context.get()
+            }
+            None => self.worker.get(),
+        }
     }
 
     /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.
@@ -482,38 +520,50 @@ fn prefetch(address: *const u8) {
 #[inline(always)]
 pub(crate) fn wake(pid: Pid) {
     let actor = slot(pid.index());
-    match actor.state.wake(pid.generation()) {
-        Woken::Schedule => schedule(actor),
-        Woken::Nothing => {}
+    // Before the seat: who sees the life sees that its seat was vacated before.
+    let state = actor.state.load();
+    match Local::current() {
+        Some(local) if actor.seat.is_at(local.home) => {
+            if state.is(pid.generation()) {
+                local.wake_own(actor);
+            }
+        }
+        _ => {
+            if actor.state.wake(pid.generation()) == Mail::Post {
+                post(actor);
+            }
+        }
     }
 }
 
 /// Asks the actor with this pid to unwind, if it still lives.
 pub(crate) fn kill(pid: Pid) {
     let actor = slot(pid.index());
-    match actor.state.kill(pid.generation()) {
-        Woken::Schedule => schedule(actor),
-        Woken::Nothing => {
-            if let Some(home) = actor.home()
-                && home.pulse.running().is_some_and(|running| running.index() == pid.index())
-            {
-                // It computes: its next `check!` shall look.
-                home.pulse.overdue.store(true, Relaxed);
+    let state = actor.state.load(); // before the seat, as in `wake`
+    match Local::current() {
+        Some(local) if state.live() && actor.seat.is_at(local.home) => {
+            if actor.state.kill_here(pid.generation()) {
+                local.wake_own(actor);
+            }
+        }
+        _ => {
+            if actor.state.kill(pid.generation()) == Mail::Post {
+                post(actor);
             }
         }
     }
+    if let Some(home) = actor.seat.home()
+        && home.pulse.running().is_some_and(|running| running.index() == pid.index())
+    {
+        // It computes: its next `check!` shall look.
+        home.pulse.overdue.store(true, Relaxed);
+    }
 }
 
-/// Queues an actor which the caller has moved out of `PARKED`.
-#[inline(always)]
-fn schedule(actor: &'static Slot) {
-    let home = actor.home().expect("smarm bug: a parked actor has no worker");
-    match Local::current() {
-        Some(local) if std::ptr::eq(local.home, home) => local.queue_woken(actor),
-        _ => {
-            if home.push(actor) {
-                home.rouse();
-            }
-        }
+/// Sends an actor whose `MAIL` the caller has set to its worker.
+fn post(actor: &'static Slot) {
+    let home = actor.seat.home().expect("smarm bug: an exposed actor has no worker");
+    if home.push(actor) {
+        home.rouse();
     }
 }

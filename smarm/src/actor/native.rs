@@ -26,7 +26,6 @@ use std::time::Instant;
 
 use super::local::Place;
 use super::park::{Interrupt, Running, Timer, is_unwinding, resume_panic, wait_elsewhere};
-use super::waker::waker;
 
 /// The head of what the worker polls for a parked actor: the whole of it follows.
 #[repr(C)]
@@ -96,7 +95,7 @@ impl<F: Future> Await<F> {
             this.errand.stage = Stage::Killed;
             return;
         }
-        let waker = waker(this.actor.pid());
+        let waker = this.actor.waker();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future stands in a pinned `Await` and is dropped in place.
             let mut future = unsafe { Pin::new_unchecked(&mut this.future) };

@@ -27,7 +27,7 @@ use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;
 use super::slot::Slot;
-use super::waker::waker;
+use super::waker::PidWaker;
 use crate::pid::Pid;
 use crate::timer::{clock, wheel};
 
@@ -72,6 +72,12 @@ impl Running {
     #[inline(always)]
     pub(crate) fn pid(self) -> Pid {
         self.slot.pid()
+    }
+
+    /// The actor's waker.
+    #[inline(always)]
+    pub(crate) fn waker(self) -> PidWaker {
+        self.slot.waker()
     }
 
     #[inline(always)]
@@ -191,6 +197,25 @@ impl Running {
         self.local.mind_budget();
     }
 
+    /// Parks until somebody wakes the actor, or did so since its last park. What is waited for must be
+    /// registered, and must be looked at after this.
+    ///
+    /// Unwinds if the actor is to be killed. If it unwinds already, it is cancelled instead.
+    #[inline(always)]
+    pub(crate) fn park(self) -> Result<(), Interrupt> {
+        if self.obey() {
+            return Err(Interrupt::Cancelled);
+        }
+        self.leave(Parting::Park);
+        Ok(())
+    }
+
+    /// As [`park`](Self::park), but while the actor unwinds, it waits on.
+    #[inline(always)]
+    pub(crate) fn park_uncancelled(self) {
+        if self.obey() { self.park_regardless() } else { self.leave(Parting::Park) }
+    }
+
     /// Parks, although a kill may have been asked for.
     fn park_regardless(self) {
         let ignores = &self.record().ignores_kill;
@@ -253,7 +278,7 @@ fn wait_actor<F: Future>(
     deadline: Option<Instant>,
     manner: Manner,
 ) -> Result<F::Output, Interrupt> {
-    let waker = waker(actor.pid());
+    let waker = actor.waker();
     let mut cx = Context::from_waker(&waker);
     // smarm's own futures allocate under their locks.
     let mut poll = || {

@@ -16,10 +16,11 @@ use std::sync::atomic::{
 };
 use std::sync::{Mutex, PoisonError};
 
-use super::home::Home;
 use super::native::Errand;
 use super::record::Record;
+use super::seat::Seat;
 use super::state::State;
+use super::waker::{PidWaker, waker};
 use crate::context::Context;
 use crate::pid::Pid;
 use crate::stack::{
@@ -34,14 +35,14 @@ use crate::stack::{
 /// |---|---|
 /// | `state` | anybody, by the rules of [`State`] |
 /// | `context`, `errand` | the owner of the stack |
-/// | `home` | written by the worker that starts the actor; read by whoever wakes it |
+/// | `seat` | anybody reads it; written by the actor's worker, by the rules of [`Seat`] |
 /// | `link` | whoever holds the actor outside its worker: a waker, or the inbox |
 /// | `index` | written before the first life, the same for ever |
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     pub(crate) state: State,
     pub(crate) context: UnsafeCell<Context>,
-    home: AtomicPtr<Home>,
+    pub(crate) seat: Seat,
     /// What the worker polls before it resumes the actor, on the actor's own stack; null unless it
     /// waits so.
     pub(crate) errand: Cell<*mut Errand>,
@@ -68,17 +69,19 @@ impl Slot {
         Pid::new(self.index(), self.state.load().generation())
     }
 
-    /// The worker that has started the actor, if one has.
+    /// The waker of the actor that lives here. By its worker's thread.
     #[inline(always)]
-    pub(crate) fn home(&self) -> Option<&'static Home> {
-        // SAFETY: homes are leaked, so a pointer to one is valid for ever.
-        unsafe { self.home.load(Acquire).as_ref() }
+    pub(crate) fn waker(&self) -> PidWaker {
+        if !self.seat.exposed() {
+            self.expose();
+        }
+        waker(self.pid())
     }
 
-    #[inline(always)]
-    pub(crate) fn set_home(&self, home: Option<&'static Home>) {
-        let home = home.map_or(std::ptr::null_mut(), |home| std::ptr::from_ref(home).cast_mut());
-        self.home.store(home, Release);
+    #[cold]
+    fn expose(&self) {
+        self.state.expose();
+        self.seat.set_exposed();
     }
 
     /// The record of the actor that lives here, at the top of its stack.

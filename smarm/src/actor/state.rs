@@ -1,28 +1,42 @@
-//! The state word of a slot: generation, phase and kill request in one atomic.
+//! The half of an actor's state that every thread may change: generation, life, kill request and
+//! mail, in one atomic word. The other half, running or parked, is the worker's alone: see
+//! [`seat`](super::seat).
 //!
-//! Each phase names who owns the stack.
+//! | flag | meaning | set by | cleared by |
+//! |---|---|---|---|
+//! | `LIVE` | an actor lives here | who took the slot from the free list | its worker, when the actor has ended |
+//! | `EXPOSED` | a waker of this life was made | its worker, before it makes the first | with `LIVE` |
+//! | `KILLED` | somebody asked the actor to unwind | anybody | with `LIVE` |
+//! | `MAIL` | the slot lies in its worker's inbox, or is about to | another thread, which then puts it there | its worker, as it takes it out |
 //!
-//! | phase | owner of the stack | to |
-//! |---|---|---|
-//! | `FREE` | the free list | `RUNNABLE`, by who took the slot from it |
-//! | `RUNNABLE` | its worker: running, or in its queue or inbox; before it starts, a deque or injector | `PARKED` (commit), `NOTIFIED` (wake), `FREE` |
-//! | `NOTIFIED` | its worker, and the next park returns at once | `RUNNABLE` (refused commit), `FREE` |
-//! | `PARKED` | nobody: whoever wakes it moves it | `RUNNABLE`, by the waker, which then queues it |
-//!
-//! "New", "queued" and "running" are one phase: which of them holds is known to whoever owns the
-//! actor (a new one has no home yet), so starting an actor and taking it from the queue cost no
-//! atomic operation. A wake that finds an actor queued
-//! marks it `NOTIFIED`; at worst its next park returns once for nothing.
+//! ```text
+//!   a wake on the worker's thread: no atomic operation         a wake from elsewhere
+//!     seat: PARKED => RUNNABLE, and into the queue               state: MAIL, and into the inbox
+//!                                                                worker: takes it out, clears MAIL,
+//!                                                                        wakes the actor as above
+//! ```
 //!
 //! # Why no wake is lost
-//! The waker publishes its data, then does a read-modify-write on the word *in every phase*, also
-//! where it changes nothing. The parking side registers its waker, looks at the data, and then does
-//! a read-modify-write on the word (commit or refused commit). The two are totally ordered: if the
-//! wake comes first, the commit finds `NOTIFIED` and the actor looks again, seeing the data
-//! because both are acquire-release; if the commit comes first, the wake finds `PARKED`.
+//! A wake from elsewhere publishes its data, then does a read-modify-write on the word, also if `MAIL`
+//! is set already. The worker clears `MAIL` with one, and *after that* looks whether the actor is
+//! parked, on its own stack, when all actors are off theirs. The two are totally ordered: if the
+//! wake comes first, the actor polls again with the waker's data before it parks; if the clearing comes
+//! first, the wake finds no `MAIL` and posts the slot once more. A wake on the worker's own thread
+//! needs no order at all.
 //!
-//! A kill request is a bit beside the phase. A commit expects the bit clear, so an actor with a
-//! kill request never parks before it has seen it.
+//! # Why a slot is never in two inboxes
+//! The links of an inbox go through the slots. Only who has set `MAIL` links the slot, and a slot whose
+//! actor has ended stays out of the free list until its mail has been taken in. `MAIL` is only ever
+//! set on an exposed actor, which has a worker; so the end of one that never was exposed, such as
+//! one that did not wait, is a plain store.
+//!
+//! # Why no kill is lost
+//! `EXPOSED` and `KILLED` are set by read-modify-writes of one word. If the kill comes first, the
+//! worker sees it as it exposes the actor, and so before the actor first parks; else the kill sees
+//! `EXPOSED`, and is mail.
+//!
+//! Rejected: running and parked in this word too, which made each park and each wake on one thread a
+//! read-modify-write: 4 of the 10 in a round trip of messages, and a third of its time.
 
 use std::sync::atomic::{
     AtomicU64,
@@ -31,18 +45,10 @@ use std::sync::atomic::{
 
 use crate::pid::INDEX_BITS;
 
-/// In the free list.
-pub(crate) const FREE: u64 = 0;
-/// Running or about to.
-pub(crate) const RUNNABLE: u64 = 1;
-/// As `RUNNABLE`, and woken since.
-pub(crate) const NOTIFIED: u64 = 2;
-/// Waits to be woken.
-pub(crate) const PARKED: u64 = 3;
-
-const PHASE: u64 = 0b111;
-/// Somebody asked the actor to unwind.
-const KILLED: u64 = 0b1000;
+const LIVE: u64 = 1;
+const EXPOSED: u64 = 1 << 1;
+const KILLED: u64 = 1 << 2;
+const MAIL: u64 = 1 << 3;
 /// The generation stands where it stands in a pid.
 const GENERATION_SHIFT: u32 = INDEX_BITS;
 
@@ -51,10 +57,6 @@ const GENERATION_SHIFT: u32 = INDEX_BITS;
 pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
-    #[inline(always)]
-    pub(crate) fn phase(self) -> u64 {
-        self.0 & PHASE
-    }
     #[inline(always)]
     pub(crate) fn killed(self) -> bool {
         self.0 & KILLED != 0
@@ -66,32 +68,24 @@ impl Snapshot {
     /// Whether an actor lives here.
     #[inline(always)]
     pub(crate) fn live(self) -> bool {
-        self.phase() != FREE
+        self.0 & LIVE != 0
     }
+    /// Whether the actor of this generation lives here.
     #[inline(always)]
-    fn with_phase(self, phase: u64) -> Self {
-        Self(self.0 & !PHASE | phase)
+    pub(crate) fn is(self, generation: u64) -> bool {
+        self.0 & !(EXPOSED | KILLED | MAIL) == generation << GENERATION_SHIFT | LIVE
     }
 }
 
-/// What a wake or kill obliges its caller to.
+/// What a wake or kill from elsewhere obliges its caller to.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// The caller has moved the actor out of `PARKED` and must put it into its worker's queue.
-    Schedule,
-    /// Nothing is to be done: it runs or will run, or the pid is stale.
+pub(crate) enum Mail {
+    /// The caller must put the slot into the inbox of the actor's worker.
+    Post,
+    /// Nothing is to be done: it is on its way already, the actor will look before it parks, or the
+    /// pid is stale.
     Nothing,
-}
-
-/// What a commit found.
-#[must_use]
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Commit {
-    /// The actor is parked, and from now on belongs to whoever wakes it.
-    Parked,
-    /// It was woken or killed meanwhile, and still belongs to its worker.
-    Refused,
 }
 
 /// What became of a slot whose actor has ended.
@@ -102,6 +96,8 @@ pub(crate) enum Freed {
     Reusable,
     /// Its generations are used up; it must never be used again.
     UsedUp,
+    /// It is in the inbox, or about to be: to be freed when it comes out.
+    Posted,
 }
 
 /// The state word. The table in the module doc says who may do what.
@@ -119,81 +115,106 @@ impl State {
         Snapshot(self.0.load(Acquire))
     }
 
-    /// `FREE => RUNNABLE`. By who took the slot from the free list. Gives the generation of the new life.
+    /// Begins a life. By who took the slot from the free list. Gives its generation.
     #[inline(always)]
     pub(crate) fn occupy(&self) -> u64 {
         let free = Snapshot(self.0.load(Relaxed));
-        debug_assert_eq!(free.phase(), FREE);
-        // Release: a stale waker that reads this must see no more than the generation, but a
-        // report that walks the slots also reads the record behind it.
-        self.0.store(free.with_phase(RUNNABLE).0, Release);
+        debug_assert_eq!(free.0 & (LIVE | EXPOSED | KILLED | MAIL), 0);
+        // Release: who sees the life sees that it has no worker yet.
+        self.0.store(free.0 | LIVE, Release);
         free.generation()
     }
 
-    /// `RUNNABLE => PARKED`, or refused: `NOTIFIED => RUNNABLE`, or a kill request that the
-    /// actor does not ignore. By the actor's worker, once the actor is off its stack.
+    /// To be called before the first waker of a life is made. By the actor's worker.
+    pub(crate) fn expose(&self) {
+        // AcqRel: a kill from before is seen from here on; and who sees the flag sees the worker.
+        self.0.fetch_or(EXPOSED, AcqRel);
+    }
+
+    /// A wake from another thread than the worker's. At any time.
     #[inline(always)]
-    pub(crate) fn commit(&self, ignores_kill: impl Fn() -> bool) -> Commit {
+    pub(crate) fn wake(&self, generation: u64) -> Mail {
+        self.post(generation, 0)
+    }
+
+    /// Asks the actor to unwind. From any thread, at any time; the worker's own wakes the actor in
+    /// place of posting it.
+    pub(crate) fn kill(&self, generation: u64) -> Mail {
+        self.post(generation, KILLED)
+    }
+
+    #[inline(always)]
+    fn post(&self, generation: u64, request: u64) -> Mail {
         let mut now = Snapshot(self.0.load(Relaxed));
         loop {
-            let refused = now.phase() == NOTIFIED || now.killed() && !ignores_kill();
-            let next = now.with_phase(if refused { RUNNABLE } else { PARKED });
-            // AcqRel in both directions, pairs with the one in `wake`: see the module doc.
-            match self.0.compare_exchange_weak(now.0, next.0, AcqRel, Relaxed) {
-                Ok(_) if refused => return Commit::Refused,
-                Ok(_) => return Commit::Parked,
+            if !now.is(generation) {
+                return Mail::Nothing;
+            }
+            let mail = if now.0 & EXPOSED != 0 { MAIL } else { 0 };
+            // AcqRel, also where nothing changes, pairs with `take_mail`: see the module doc.
+            match self.0.compare_exchange_weak(now.0, now.0 | request | mail, AcqRel, Relaxed) {
+                Ok(_) if mail & !now.0 != 0 => return Mail::Post,
+                Ok(_) => return Mail::Nothing,
                 Err(found) => now = Snapshot(found),
             }
         }
     }
 
-    /// `PARKED => RUNNABLE`, `RUNNABLE => NOTIFIED`. By anybody, at any time.
-    #[inline(always)]
-    pub(crate) fn wake(&self, generation: u64) -> Woken {
-        self.rouse(generation, 0)
+    /// Asks an actor of the caller's own worker to unwind. Says whether it lives.
+    pub(crate) fn kill_here(&self, generation: u64) -> bool {
+        let lives = self.load().is(generation);
+        if lives {
+            self.0.fetch_or(KILLED, AcqRel); // only this thread could end the life
+        }
+        lives
     }
 
-    /// As [`wake`](Self::wake), and asks the actor to unwind. By anybody, at any time.
-    pub(crate) fn kill(&self, generation: u64) -> Woken {
-        self.rouse(generation, KILLED)
+    /// To be called when the slot came out of the inbox, before anything is done about it.
+    #[inline(always)]
+    pub(crate) fn take_mail(&self) -> Snapshot {
+        // AcqRel pairs with `post`: see the module doc.
+        Snapshot(self.0.fetch_and(!MAIL, AcqRel) & !MAIL)
     }
 
+    /// Ends a life. By the actor's worker, when the actor has ended, or by its spawner, when it never
+    /// became visible. `exposed` says whether [`expose`](Self::expose) was called in it.
     #[inline(always)]
-    fn rouse(&self, generation: u64, request: u64) -> Woken {
+    pub(crate) fn free(&self, last_generation: u64, exposed: bool) -> Freed {
         let mut now = Snapshot(self.0.load(Relaxed));
-        loop {
-            if now.generation() != generation {
-                return Woken::Nothing;
-            }
-            let next = match now.phase() {
-                FREE => return Woken::Nothing,
-                PARKED => now.with_phase(RUNNABLE),
-                RUNNABLE => now.with_phase(NOTIFIED),
-                _ => now,
-            };
-            // AcqRel, also where nothing changes, pairs with `commit`: see the module doc.
-            match self.0.compare_exchange_weak(now.0, next.0 | request, AcqRel, Relaxed) {
-                Ok(_) if now.phase() == PARKED => return Woken::Schedule,
-                Ok(_) => return Woken::Nothing,
+        while exposed {
+            let ended = if now.0 & MAIL != 0 { now.0 & !LIVE } else { now.freed(last_generation) };
+            // Release: what the life did stands before what the next one does.
+            match self.0.compare_exchange_weak(now.0, ended, AcqRel, Relaxed) {
+                Ok(_) if now.0 & MAIL != 0 => return Freed::Posted,
+                Ok(_) => return now.fate(last_generation),
                 Err(found) => now = Snapshot(found),
             }
         }
+        // As above. A kill that comes in between is overwritten, and was for an actor that has ended.
+        self.0.store(now.freed(last_generation), Release);
+        now.fate(last_generation)
     }
 
-    /// Any phase `=> FREE`, with the next generation. By the actor's worker, when the actor has
-    /// ended, or by its spawner, when it never became visible.
+    /// Ends a life that [`free`](Self::free) has found [`Posted`](Freed::Posted), after its mail was taken.
+    pub(crate) fn free_posted(&self, last_generation: u64) -> Freed {
+        let now = Snapshot(self.0.load(Relaxed));
+        debug_assert_eq!(now.0 & (LIVE | MAIL), 0);
+        self.0.store(now.freed(last_generation), Release); // nobody else changes a word without LIVE
+        now.fate(last_generation)
+    }
+}
+
+impl Snapshot {
+    /// The word after this life. After the last one the generation stays: without `LIVE`, nobody
+    /// takes it for an actor.
     #[inline(always)]
-    pub(crate) fn free(&self, last_generation: u64) -> Freed {
-        let generation = Snapshot(self.0.load(Relaxed)).generation();
-        if generation >= last_generation {
-            // The generation stays, the phase is FREE: no waker ever matches a live actor here.
-            self.0.store(generation << GENERATION_SHIFT, Release);
-            return Freed::UsedUp;
-        }
-        // Release: what the life did stands before what the next one does. A wake or kill that
-        // comes in between is overwritten, and was for an actor that has ended.
-        self.0.store((generation + 1) << GENERATION_SHIFT, Release);
-        Freed::Reusable
+    fn freed(self, last_generation: u64) -> u64 {
+        (self.generation() + u64::from(self.generation() < last_generation)) << GENERATION_SHIFT
+    }
+
+    #[inline(always)]
+    fn fate(self, last_generation: u64) -> Freed {
+        if self.generation() < last_generation { Freed::Reusable } else { Freed::UsedUp }
     }
 }
 
@@ -204,55 +225,54 @@ mod tests {
     fn started(generation: u64) -> State {
         let state = State::new(generation);
         assert_eq!(state.occupy(), generation);
+        state.expose();
         state
     }
 
     #[test]
-    fn a_wake_before_the_park_is_kept() {
+    fn only_the_first_of_many_wakes_is_mail() {
         let state = started(7);
-        assert_eq!(state.wake(7), Woken::Nothing);
-        assert_eq!(state.commit(|| false), Commit::Refused);
-        assert_eq!(state.commit(|| false), Commit::Parked);
-    }
-
-    #[test]
-    fn only_one_of_many_wakes_schedules() {
-        let state = started(0);
-        assert_eq!(state.commit(|| false), Commit::Parked);
-        assert_eq!(state.wake(0), Woken::Schedule);
-        assert_eq!(state.wake(0), Woken::Nothing);
+        assert_eq!(state.wake(7), Mail::Post);
+        assert_eq!(state.wake(7), Mail::Nothing);
+        assert_eq!(state.kill(7), Mail::Nothing);
+        assert!(state.take_mail().killed());
+        assert_eq!(state.wake(7), Mail::Post);
     }
 
     #[test]
     fn a_stale_wake_or_kill_does_nothing() {
         let state = started(3);
-        assert_eq!(state.commit(|| false), Commit::Parked);
-        assert_eq!(state.wake(2), Woken::Nothing);
-        assert_eq!(state.kill(4), Woken::Nothing);
-        assert_eq!(state.load().phase(), PARKED);
-        assert_eq!(state.free(9), Freed::Reusable);
-        assert_eq!(state.kill(3), Woken::Nothing);
-        assert_eq!(state.wake(4), Woken::Nothing, "nobody lives there yet");
+        assert_eq!(state.wake(2), Mail::Nothing);
+        assert_eq!(state.kill(4), Mail::Nothing);
+        assert!(!state.kill_here(2));
+        assert!(!state.load().killed());
+        assert_eq!(state.free(9, true), Freed::Reusable);
+        assert_eq!(state.kill(3), Mail::Nothing);
+        assert_eq!(state.wake(4), Mail::Nothing, "nobody lives there yet");
         assert!(!state.load().live());
     }
 
     #[test]
-    fn an_unseen_kill_refuses_every_commit_and_a_seen_one_does_not() {
-        let state = started(0);
-        assert_eq!(state.kill(0), Woken::Nothing);
-        assert_eq!(state.commit(|| false), Commit::Refused);
-        assert_eq!(state.commit(|| false), Commit::Refused);
-        assert_eq!(state.commit(|| true), Commit::Parked);
+    fn a_kill_before_the_start_is_no_mail_and_is_seen_at_the_start() {
+        let state = State::new(0);
+        state.occupy();
+        assert_eq!(state.kill(0), Mail::Nothing);
         assert!(state.load().killed());
+        state.expose();
+        assert!(state.load().killed());
+        assert_eq!(state.kill(0), Mail::Post);
     }
 
     #[test]
-    fn a_kill_before_the_start_is_seen_at_the_start() {
-        let state = State::new(0);
-        state.occupy();
-        assert_eq!(state.kill(0), Woken::Nothing);
-        assert!(state.load().killed());
-        assert_eq!(state.commit(|| false), Commit::Refused);
+    fn a_slot_in_the_inbox_is_not_free_until_it_comes_out() {
+        let state = started(5);
+        assert_eq!(state.wake(5), Mail::Post);
+        assert_eq!(state.free(9, true), Freed::Posted);
+        assert!(!state.load().live(), "the actor has ended all the same");
+        assert_eq!(state.wake(5), Mail::Nothing);
+        assert!(!state.take_mail().live());
+        assert_eq!(state.free_posted(9), Freed::Reusable);
+        assert_eq!(state.occupy(), 6);
     }
 
     #[test]
@@ -260,9 +280,9 @@ mod tests {
         let state = State::new(0);
         for generation in 0..3 {
             assert_eq!(state.occupy(), generation);
-            let freed = state.free(2);
+            let freed = state.free(2, generation == 1);
             assert_eq!(freed, if generation < 2 { Freed::Reusable } else { Freed::UsedUp });
         }
-        assert_eq!(state.wake(2), Woken::Nothing);
+        assert_eq!(state.wake(2), Mail::Nothing);
     }
 }

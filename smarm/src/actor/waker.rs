@@ -26,6 +26,15 @@ fn wake(data: *const ()) {
 /// A waker that is known to need no drop.
 pub(crate) struct PidWaker(ManuallyDrop<Waker>);
 
+impl PidWaker {
+    /// A clone, without a call.
+    #[inline(always)]
+    pub(crate) fn copy(&self) -> Waker {
+        // SAFETY: `clone` in the table copies the same two words.
+        unsafe { Waker::new(self.0.data(), &VTABLE) }
+    }
+}
+
 impl Deref for PidWaker {
     type Target = Waker;
     #[inline(always)]

@@ -423,9 +423,9 @@ impl<T> List<T> {
     }
 
     /// Step 2 of receiving: asks for `waker` to be woken when the head's slot is filled, in place of
-    /// any waker of before. Gives `false` if it was filled meanwhile.
-    #[inline]
-    pub(super) unsafe fn register(&self, waker: &Waker) -> bool {
+    /// any waker of before. Gives `false` if it was filled meanwhile. `copy` clones the waker.
+    #[inline(always)]
+    pub(super) unsafe fn register(&self, waker: &Waker, copy: impl FnOnce() -> Waker) -> bool {
         // Pairs with the store in `wake`.
         if self.head.armed.load(Acquire) {
             // SAFETY: the caller's duty.
@@ -433,7 +433,7 @@ impl<T> List<T> {
                 return pending;
             }
         }
-        let fresh = waker.clone();
+        let fresh = copy();
         let slot = self.head_slot();
         // SAFETY: not armed, and no slot is WAITING, so nobody else touches the waker.
         unsafe { (*self.head.waker.get()).write(fresh) };
@@ -471,12 +471,6 @@ impl<T> List<T> {
             return Some(true);
         }
         None
-    }
-
-    /// Whether the head's slot still waits to be filled.
-    #[inline]
-    pub(super) unsafe fn is_waiting(&self) -> bool {
-        self.head_slot().state.load(Relaxed) == WAITING
     }
 
     /// Takes the registration back, unless it was used.

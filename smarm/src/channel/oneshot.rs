@@ -47,7 +47,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::future::Future;
 use std::mem::{self, MaybeUninit};
@@ -60,7 +60,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, Running};
 
 /// The sender will not touch the value any more.
 const DONE: u8 = 1;
@@ -80,6 +80,9 @@ const RX_LEFT: u8 = 1 << 6;
 struct Shared<T> {
     /// Flags, see the table above.
     state: AtomicU8,
+    /// The receiver's: the value was taken, or it is known that there will be none. Here, so that a half
+    /// is no more than a pointer, and travels in a register.
+    finished: Cell<bool>,
     /// Initialised while `VALUE` is set and the receiver has not taken it.
     value: UnsafeCell<MaybeUninit<T>>,
     /// Written by the receiver while neither `RX_WAITING` nor `DONE` is set.
@@ -98,8 +101,6 @@ pub struct Sender<T> {
 #[must_use = "nobody receives the value once this is dropped"]
 pub struct Receiver<T> {
     shared: NonNull<Shared<T>>,
-    /// The value was taken, or it is known that there will be none.
-    finished: bool,
 }
 
 // SAFETY: the halves move the value and wakers from one thread to another, and never share the value.
@@ -126,11 +127,12 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     // SAFETY: the memory is fresh; `value` needs no initialisation.
     let shared = unsafe {
         (&raw mut (*shared).state).write(AtomicU8::new(0));
+        (&raw mut (*shared).finished).write(Cell::new(false));
         (&raw mut (*shared).rx_waker).write(UnsafeCell::new(None));
         (&raw mut (*shared).tx_waker).write(UnsafeCell::new(None));
         NonNull::new_unchecked(shared)
     };
-    (Sender { shared }, Receiver { shared, finished: false })
+    (Sender { shared }, Receiver { shared })
 }
 
 /// Lets go of one half's share of the allocation, and frees it if the other half has left.
@@ -277,7 +279,7 @@ impl<T> Receiver<T> {
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         // Pairs with the DONE of `finish`.
         let seen = self.shared().state.load(Acquire);
-        if self.finished || seen & (DONE | RX_CLOSED) != 0 {
+        if self.is_over(seen) {
             return self.take(seen).ok_or(TryRecvError::Closed);
         }
         Err(TryRecvError::Empty)
@@ -328,9 +330,58 @@ impl<T> Receiver<T> {
         })
     }
 
+    /// Waits for the value on behalf of an actor, as what [`park::wait`] comes to without a future:
+    /// what comes out of one, through a `Poll` and a `Result`, is copied right after it was written in
+    /// parts, which stalls. `park` parks the actor, and may unwind.
+    #[inline(always)]
+    pub(crate) fn recv_parking(&mut self, actor: Running, park: impl Fn(Running)) -> Option<T> {
+        let waker = actor.waker();
+        loop {
+            // Pairs with the DONE of `finish`.
+            let seen = self.shared().state.load(Acquire);
+            if self.is_over(seen) {
+                return self.take(seen);
+            }
+            if let Some(seen) = self.register(seen, &waker, || waker.copy()) {
+                return self.take(seen);
+            }
+            park(actor);
+        }
+    }
+
+    /// Whether nothing more will come than what came, if the state is as `seen`.
+    #[inline(always)]
+    fn is_over(&self, seen: u8) -> bool {
+        seen & (DONE | RX_CLOSED) != 0 || self.shared().finished.get()
+    }
+
+    /// Steps 2 and 3 of receiving, having seen this state. Gives the state if the sender has finished.
+    #[inline(always)]
+    fn register(&self, mut seen: u8, waker: &Waker, copy: impl FnOnce() -> Waker) -> Option<u8> {
+        let Shared { state, rx_waker, .. } = self.shared();
+        if seen & RX_WAITING != 0 {
+            // SAFETY: with RX_WAITING set nobody writes the waker.
+            if unsafe { &*rx_waker.get() }.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                return None;
+            }
+            // RX_WAITING => _. Pairs with the DONE of `finish`.
+            seen = state.fetch_and(!RX_WAITING, AcqRel);
+            if seen & DONE != 0 {
+                return Some(seen);
+            }
+        }
+        // SAFETY: RX_WAITING and DONE were clear together, and only the receiver sets
+        // RX_WAITING, so the sender does not read the waker.
+        let old = unsafe { mem::replace(&mut *rx_waker.get(), Some(copy())) };
+        // _ => RX_WAITING. Release: the waker is written. Pairs with the DONE of `finish`.
+        let seen = state.fetch_or(RX_WAITING, AcqRel);
+        drop(old);
+        (seen & DONE != 0).then_some(seen)
+    }
+
     /// Takes what the sender left, having seen `DONE`, or that the receiver is closed or finished.
     fn take(&mut self, seen: u8) -> Option<T> {
-        if mem::replace(&mut self.finished, true) || seen & VALUE == 0 {
+        if self.shared().finished.replace(true) || seen & VALUE == 0 {
             return None;
         }
         // SAFETY: VALUE is set, so it was written, and this is the first to take it. The caller's
@@ -359,32 +410,17 @@ impl<T> Future for Receiver<T> {
 
     /// Never gives [`RecvError::Cancelled`].
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Shared { state, rx_waker, .. } = self.shared();
         // Pairs with the DONE of `finish`.
-        let mut seen = state.load(Acquire);
-        if !self.finished && seen & (DONE | RX_CLOSED) == 0 {
-            if seen & RX_WAITING != 0 {
-                // SAFETY: with RX_WAITING set nobody writes the waker.
-                if unsafe { &*rx_waker.get() }.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                    return Poll::Pending;
-                }
-                // RX_WAITING => _. Pairs with the DONE of `finish`.
-                seen = state.fetch_and(!RX_WAITING, AcqRel);
-            }
-            if seen & DONE == 0 {
-                let waker = Some(cx.waker().clone());
-                // SAFETY: RX_WAITING and DONE were clear together, and only the receiver sets
-                // RX_WAITING, so the sender does not read the waker.
-                let old = unsafe { mem::replace(&mut *rx_waker.get(), waker) };
-                // _ => RX_WAITING. Release: the waker is written. Pairs with the DONE of `finish`.
-                seen = state.fetch_or(RX_WAITING, AcqRel);
-                drop(old);
-                if seen & DONE == 0 {
-                    return Poll::Pending;
-                }
-            }
+        let seen = self.shared().state.load(Acquire);
+        let over = if self.is_over(seen) {
+            Some(seen)
+        } else {
+            self.register(seen, cx.waker(), || cx.waker().clone())
+        };
+        match over {
+            Some(seen) => Poll::Ready(self.take(seen).ok_or(RecvError::Closed)),
+            None => Poll::Pending,
         }
-        Poll::Ready(self.take(seen).ok_or(RecvError::Closed))
     }
 }
 
@@ -417,7 +453,7 @@ impl<T> fmt::Debug for Sender<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.shared().state.load(Relaxed) {
-            _ if self.finished => "finished",
+            _ if self.shared().finished.get() => "finished",
             seen if seen & VALUE != 0 => "sent",
             seen if seen & (DONE | RX_CLOSED) != 0 => "closed",
             _ => "empty",

@@ -16,7 +16,7 @@ use futures_core::Stream;
 
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::shared::Shared;
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, Running};
 
 /// The half that receives. There is one per channel; dropping it drops the messages that were not
 /// received, and sending fails from then on.
@@ -54,7 +54,9 @@ impl<T> Receiver<T> {
     /// [`close`](Self::close) was called.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
-        match self.try_recv() {
+        park::yield_if_overdue();
+        // SAFETY: as in `try_recv`.
+        match unsafe { self.shared().try_recv() } {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
             Err(TryRecvError::Empty) => self.recv_waiting(),
@@ -62,14 +64,31 @@ impl<T> Receiver<T> {
     }
 
     fn recv_waiting(&self) -> Result<T, RecvError> {
-        if self.shared().bound.is_some() {
-            return park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled));
+        if self.shared().bound.is_none()
+            && let Some(actor) = Running::current()
+        {
+            return self.recv_parking(actor);
         }
+        park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled))
+    }
+
+    /// Waits for a message of an unbounded channel, as what [`park::wait`] comes to without a future:
+    /// a message that comes out of one, through a `Poll` and a `Result`, is copied right after it was
+    /// written in parts, which stalls.
+    #[inline(always)]
+    fn recv_parking(&self, actor: Running) -> Result<T, RecvError> {
+        let waker = actor.waker();
         loop {
-            if park::wait(Arrival { receiver: self, registered: false }).is_err() {
-                return Err(RecvError::Cancelled);
+            // SAFETY: as in `try_recv`.
+            if unsafe { self.shared().list.register(&waker, || waker.copy()) } {
+                let registered = Registered(self);
+                if actor.park().is_err() {
+                    return Err(RecvError::Cancelled);
+                }
+                registered.stay();
             }
-            match self.try_recv() {
+            // SAFETY: as in `try_recv`.
+            match unsafe { self.shared().try_recv() } {
                 Ok(message) => return Ok(message),
                 Err(TryRecvError::Closed) => return Err(RecvError::Closed),
                 Err(TryRecvError::Empty) => {}
@@ -84,6 +103,7 @@ impl<T> Receiver<T> {
     /// [`TryRecvError::Closed`] as [`recv`](Self::recv).
     #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        park::yield_if_overdue();
         // SAFETY: this is the only receiver, on one thread at a time as it is not Sync.
         unsafe { self.shared().try_recv() }
     }
@@ -187,37 +207,21 @@ impl<T> Stream for Receiver<T> {
     }
 }
 
-/// Ready when the slot that an unbounded channel's receiver waits for is no longer waiting: then
-/// there is a message, or the end, or the receiver has to ask again.
-///
-/// It gives no message: one that comes out of a future, through a `Poll` and a `Result`, is copied
-/// right after it was written in parts, which stalls.
-struct Arrival<'a, T> {
-    receiver: &'a Receiver<T>,
-    /// The receiver's waker may be registered.
-    registered: bool,
-}
+/// The waker of an unbounded channel's receiver, which is taken back when the wait unwinds.
+struct Registered<'a, T>(&'a Receiver<T>);
 
-impl<T> Future for Arrival<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let list = &self.receiver.shared().list;
-        // SAFETY: as in `Receiver::try_recv`.
-        let waits = unsafe { if self.registered { list.is_waiting() } else { list.register(cx.waker()) } };
-        self.registered = waits;
-        if waits { Poll::Pending } else { Poll::Ready(()) }
+impl<T> Registered<'_, T> {
+    /// Leaves it where it is: used, or still good for the next wait.
+    fn stay(self) {
+        std::mem::forget(self);
     }
 }
 
-impl<T> Drop for Arrival<'_, T> {
-    #[inline(always)]
+impl<T> Drop for Registered<'_, T> {
+    #[cold]
     fn drop(&mut self) {
-        if self.registered {
-            // SAFETY: as in `Receiver::try_recv`.
-            unsafe { self.receiver.shared().stop_waiting() };
-        }
+        // SAFETY: as in `Receiver::try_recv`.
+        unsafe { self.0.shared().stop_waiting() };
     }
 }
 

@@ -58,6 +58,7 @@ impl<T> Sender<T> {
     /// [`TrySendError::Full`] if it is not, [`TrySendError::Closed`] as [`send`](Self::send).
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        park::yield_if_overdue();
         self.shared().try_send(message)
     }
 

@@ -62,6 +62,10 @@ impl Context {
 }
 
 /// First frame of each actor. Entered by a jump with rbp = function, rbx = argument, rsp 16-aligned.
+///
+/// It enters the function by a jump too, with the return address pushed by hand: a call that never
+/// returns would leave an entry in the processor's return predictor, and whoever is resumed after a
+/// short actor would return to the wrong guess.
 #[unsafe(naked)]
 unsafe extern "C" fn trampoline() {
     naked_asm!(
@@ -70,7 +74,12 @@ unsafe extern "C" fn trampoline() {
         "mov rdi, rbx",
         "mov rax, rbp",
         "xor ebp, ebp", // ends the chain of frame pointers too
-        "call rax",
+        "lea rcx, [rip + 2f]",
+        "push rcx",
+        ".cfi_adjust_cfa_offset 8",
+        "jmp rax",
+        "nop", // a return address is taken to lie behind the call that it belongs to
+        "2:",
         "ud2",
         ".cfi_endproc",
     )

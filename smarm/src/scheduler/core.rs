@@ -225,10 +225,12 @@ impl Core {
         let local = &self.local;
         if local.home.has_mail() {
             local.home.take(|actor| {
-                if actor.home().is_none() {
-                    self.start(actor);
+                if actor.seat.home().is_none() {
+                    self.start(actor); // sent to this very worker
+                    local.queue(actor);
+                } else {
+                    self.take_mail(actor);
                 }
-                local.queue(actor);
             });
         }
         if !local.wheel.borrow().is_empty() {
@@ -328,7 +330,7 @@ impl Core {
     /// Makes a new actor this worker's, for ever.
     #[inline(always)]
     fn start(&self, actor: &'static Slot) {
-        actor.set_home(Some(self.local.home));
+        actor.seat.take(self.local.home);
         if self.shared.stopping() {
             local::kill(actor.pid()); // it ends as soon as it begins
         }
@@ -337,14 +339,30 @@ impl Core {
         self.local.reserve(started);
     }
 
+    /// Wakes an actor that was woken or killed from elsewhere.
+    fn take_mail(&self, actor: &'static Slot) {
+        if actor.state.take_mail().live() {
+            self.local.wake_own(actor);
+        } else {
+            self.free(actor, actor.state.free_posted(self.shared.settings.last_generation));
+        }
+    }
+
     /// Frees the slot and the stack of an actor that has ended.
     #[inline(always)]
     fn bury(&self, actor: &'static Slot) {
-        match actor.state.free(self.shared.settings.last_generation) {
-            // SAFETY: the actor has ended and left its stack; the slot is FREE.
+        let freed = actor.state.free(self.shared.settings.last_generation, actor.seat.exposed());
+        self.free(actor, freed);
+    }
+
+    #[inline(always)]
+    fn free(&self, actor: &'static Slot, freed: Freed) {
+        match freed {
+            // SAFETY: the actor has ended and left its stack, and nobody will look for it here.
             Freed::Reusable => unsafe { self.pool.borrow_mut().release(actor.index()) },
             // SAFETY: as above.
             Freed::UsedUp => unsafe { pool::retire(actor.index()) },
+            Freed::Posted => return,
         }
         self.started.set(self.started.get() - 1);
         let ended = &self.local.home.pulse.ended;
@@ -358,7 +376,7 @@ impl Core {
     fn kill_all(&self) {
         for actor in slot::all() {
             let seen = actor.state.load();
-            if seen.live() && actor.home().is_some_and(|home| std::ptr::eq(home, self.local.home)) {
+            if seen.live() && actor.seat.is_at(self.local.home) {
                 local::kill(actor.pid());
             }
         }
