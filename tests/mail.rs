@@ -26,7 +26,8 @@ struct Pesterers {
 
 impl Pesterers {
     fn start(count: usize) -> Self {
-        let (target, stop, wakes) = <(Arc<Mutex<Option<Waker>>>, Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
+        let (target, stop, wakes) =
+            <(Arc<Mutex<Option<Waker>>>, Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
         let pester = || {
             let (target, stop, wakes) = (target.clone(), stop.clone(), wakes.clone());
             thread::spawn(move || {

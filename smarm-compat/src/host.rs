@@ -41,6 +41,7 @@ struct Host {
 impl Host {
     /// Takes turns while the worker is idle. Continues when it is busy and others shall run; breaks
     /// when it is done.
+    #[inline]
     fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         loop {
             match self.worker.poll_turn(cx.waker()) {

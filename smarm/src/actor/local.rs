@@ -26,8 +26,8 @@ use std::task::Waker;
 use super::home::Home;
 use super::native::Errand;
 use super::ring::Ring;
-use super::slot::{Slot, slot};
 use super::seat::{Commit, Woken};
+use super::slot::{Slot, slot};
 use super::state::Mail;
 use crate::context::{self, Context};
 use crate::host;
@@ -100,8 +100,8 @@ pub(crate) struct Local {
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
     host: RefCell<Option<Waker>>,
-    /// The host wants the turn to end.
-    pub(crate) turn_over: Cell<bool>,
+    /// A future was pending since the host was last asked for its budget.
+    pub(crate) mind_budget: Cell<bool>,
 }
 
 impl Local {
@@ -122,7 +122,7 @@ impl Local {
             own_code: Cell::new(0),
             idle: Cell::new(false),
             host: RefCell::new(None),
-            turn_over: Cell::new(false),
+            mind_budget: Cell::new(false),
         }
     }
 
@@ -151,12 +151,19 @@ impl Local {
         self.home.pulse.running().filter(|_| !nobody)
     }
 
-    /// Ends the turn if the host's budget is spent: other futures would only say that they are pending.
+    /// Notes that a future was pending, perhaps because the host's budget is spent.
+    #[inline(always)]
     pub(crate) fn mind_budget(&self) {
-        if host::with_reactor(|reactor| reactor.is_some_and(|reactor| reactor.budget_spent())) {
-            self.turn_over.set(true);
-            self.batch_end.set(self.tick()); // nobody hands over to the next
-        }
+        self.mind_budget.set(true);
+    }
+
+    /// Whether the turn is over because the host's budget is spent: other futures would only say that
+    /// they are pending. To be asked before another actor runs, if a future was pending.
+    #[inline(never)]
+    pub(crate) fn ask_for_budget(&self) -> bool {
+        let spent = host::with_reactor(|reactor| reactor.is_some_and(|reactor| reactor.budget_spent()));
+        self.mind_budget.set(spent);
+        spent
     }
 
     /// Whose code runs.
@@ -194,6 +201,14 @@ impl Local {
         Entered { local, outer: outer.filter(|outer| outer.place.get() != Place::Host) }
     }
 
+    /// As [`enter`](Self::enter), if the worker [`stands_by`](Self::stands_by).
+    #[inline(always)]
+    pub(crate) fn enter_again(&self) -> Entered<'_> {
+        debug_assert!(self.stands_by());
+        self.place.set(Place::Worker);
+        Entered { local: self, outer: None }
+    }
+
     /// Forgets this worker on its thread.
     pub(crate) fn forget(&self) {
         if std::ptr::eq(LOCAL.get(), self) {
@@ -229,11 +244,11 @@ impl Local {
             if let Some(earlier) = self.next.replace(Some(actor)) {
                 self.queue(earlier);
             }
+        } else if self.idle.get() {
+            self.next.set(Some(actor)); // nobody else is queued
+            self.stir();
         } else {
             self.queue(actor);
-            if self.idle.get() {
-                self.stir();
-            }
         }
     }
 
@@ -255,13 +270,25 @@ impl Local {
         self.idle.set(idle);
     }
 
+    /// Whether this worker is the thread's, as it is after a turn, and none is polled.
+    #[inline(always)]
+    pub(crate) fn stands_by(&self) -> bool {
+        std::ptr::eq(LOCAL.get(), self) && self.place.get() == Place::Host
+    }
+
+    /// Whether this wakes the host.
+    #[inline(always)]
+    pub(crate) fn is_host(&self, waker: &Waker) -> bool {
+        self.host.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
     /// Remembers how to wake the host. Says whether that is news.
     pub(crate) fn set_host(&self, waker: &Waker) -> bool {
-        let mut host = self.host.borrow_mut();
-        if host.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if self.is_host(waker) {
             return false;
         }
-        *host = Some(waker.clone());
+        let old = self.host.replace(Some(waker.clone()));
+        drop(old);
         true
     }
 
@@ -270,6 +297,24 @@ impl Local {
         // SAFETY: the ring belongs to the worker's thread, and the closures passed here, all in this
         // file, call nothing that comes back to the ring.
         f(unsafe { &mut *self.ring.get() })
+    }
+
+    /// Whether an actor is queued.
+    #[inline(always)]
+    pub(crate) fn has_queued(&self) -> bool {
+        self.next.get().is_some() || self.with_ring(|ring| ring.len() > 0)
+    }
+
+    /// Takes the actor that was woken while the worker was idle, if it is the only one queued.
+    #[inline(always)]
+    pub(crate) fn take_only(&self) -> Option<&'static Slot> {
+        match self.next.get() {
+            Some(actor) if self.with_ring(|ring| ring.len() == 0) => {
+                self.next.set(None);
+                Some(actor)
+            }
+            _ => None,
+        }
     }
 
     /// Takes the actor that shall run next.
@@ -298,6 +343,9 @@ impl Local {
     fn heir(&self) -> Option<&'static Slot> {
         let tick = self.tick();
         if tick == self.batch_end.get() || tick.is_multiple_of(NEW_EVERY) || self.overdue() {
+            return None;
+        }
+        if self.mind_budget.get() && (!self.has_queued() || self.ask_for_budget()) {
             return None;
         }
         let heir = self.next()?;

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
 use std::marker::PhantomPinned;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -123,11 +123,37 @@ impl<F: Future> Await<F> {
     }
 }
 
-impl<F: Future> Drop for Await<F> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if self.future.is_some() {
-            drop_natively(&mut self.future);
+impl<F: Future> Await<F> {
+    /// Step 4, for a wait that has ended without an output: drops what is left of the future, and
+    /// unwinds or says why.
+    ///
+    /// # Safety
+    /// `self` is pinned, is not used after this, and its worker is done with it.
+    #[cold]
+    #[inline(never)]
+    #[track_caller]
+    unsafe fn end(&mut self, stage: Stage) -> Interrupt {
+        struct DropRest<'a, F: Future>(&'a mut Await<F>);
+        impl<F: Future> Drop for DropRest<'_, F> {
+            fn drop(&mut self) {
+                // SAFETY: the last use, by the duty of the caller of `end`.
+                unsafe { ptr::drop_in_place(&raw mut self.0.timer) };
+                if self.0.future.is_some() {
+                    drop_natively(&mut self.0.future);
+                }
+            }
+        }
+        let this = DropRest(self);
+        match stage {
+            Stage::TimedOut => Interrupt::TimedOut,
+            Stage::Panicked => {
+                // SAFETY: at this stage it is there, and it is read once.
+                resume_panic(unsafe { this.0.payload.assume_init_read() })
+            }
+            Stage::Killed | Stage::Pending | Stage::Ready => {
+                this.0.actor.obey();
+                Interrupt::Cancelled
+            }
         }
     }
 }
@@ -156,7 +182,8 @@ pub(crate) fn await_natively<F: Future>(
     };
     // While the actor unwinds, a kill that comes later does not end the wait either.
     let to_the_end = actor.obey() || thread::panicking() && is_unwinding();
-    let mut wait = pin!(Await {
+    // What follows does not unwind before `end` has it dropped.
+    let mut wait = ManuallyDrop::new(Await {
         errand: Errand { poll: Await::<F>::poll, stage: Stage::Pending },
         actor,
         to_the_end,
@@ -167,8 +194,9 @@ pub(crate) fn await_natively<F: Future>(
         future: Some(future),
         _pinned: PhantomPinned,
     });
-    // SAFETY: nothing is moved out of the pinned value.
-    let wait: *mut Await<F> = unsafe { wait.as_mut().get_unchecked_mut() };
+    // Pinned: it stays in this frame, is not touched but through the pointer, and the future is dropped
+    // in place before the frame goes.
+    let wait: *mut Await<F> = &raw mut *wait;
     // SAFETY: the `Await` is pinned, catches what its future panics with, and is not touched from
     // here until the call has returned.
     let mut stage = unsafe {
@@ -187,22 +215,17 @@ pub(crate) fn await_natively<F: Future>(
         // SAFETY: as above; the worker is done with it.
         stage = unsafe { (*wait).errand.stage };
     }
-    match stage {
-        Stage::Ready => {
-            actor.yield_if_overdue();
-            // SAFETY: at this stage it is there, and it is read once.
-            Ok(unsafe { (*wait).output.assume_init_read() })
-        }
-        Stage::TimedOut => Err(Interrupt::TimedOut),
-        Stage::Panicked => {
-            // SAFETY: at this stage it is there, and it is read once.
-            resume_panic(unsafe { (*wait).payload.assume_init_read() })
-        }
-        Stage::Killed | Stage::Pending => {
-            actor.obey();
-            Err(Interrupt::Cancelled)
-        }
+    if stage != Stage::Ready {
+        // SAFETY: as above.
+        return Err(unsafe { (*wait).end(stage) });
     }
+    // SAFETY: at this stage the output is there and read once, and the future is gone.
+    let output = unsafe {
+        ptr::drop_in_place(&raw mut (*wait).timer);
+        (*wait).output.assume_init_read()
+    };
+    actor.yield_if_overdue();
+    Ok(output)
 }
 
 #[cold]

@@ -323,6 +323,7 @@ impl Timer {
     }
 
     /// Whether the deadline has passed; sets the timer the first time.
+    #[inline(always)]
     pub(super) fn is_over(&mut self, deadline: Option<Instant>) -> bool {
         match deadline {
             Some(deadline) if self.key.is_none() => !self.arm(deadline),
@@ -332,6 +333,7 @@ impl Timer {
     }
 
     /// Sets the timer. Gives `false` if the deadline has passed already.
+    #[inline(never)]
     fn arm(&mut self, deadline: Instant) -> bool {
         let (deadline, now) = (clock::nanos(deadline), clock::now());
         if deadline <= now {

@@ -181,18 +181,21 @@ impl State {
     #[inline(always)]
     pub(crate) fn free(&self, last_generation: u64, exposed: bool) -> Freed {
         let mut now = Snapshot(self.0.load(Relaxed));
-        while exposed {
+        if !exposed {
+            // Release: what the life did stands before what the next one does. A kill that comes in
+            // between is overwritten, and was for an actor that has ended.
+            self.0.store(now.freed(last_generation), Release);
+            return now.fate(last_generation);
+        }
+        loop {
             let ended = if now.0 & MAIL != 0 { now.0 & !LIVE } else { now.freed(last_generation) };
-            // Release: what the life did stands before what the next one does.
+            // Release: as above.
             match self.0.compare_exchange_weak(now.0, ended, AcqRel, Relaxed) {
                 Ok(_) if now.0 & MAIL != 0 => return Freed::Posted,
                 Ok(_) => return now.fate(last_generation),
                 Err(found) => now = Snapshot(found),
             }
         }
-        // As above. A kill that comes in between is overwritten, and was for an actor that has ended.
-        self.0.store(now.freed(last_generation), Release);
-        now.fate(last_generation)
     }
 
     /// Ends a life that [`free`](Self::free) has found [`Posted`](Freed::Posted), after its mail was taken.

@@ -372,7 +372,7 @@ impl<T> Receiver<T> {
         }
         // SAFETY: RX_WAITING and DONE were clear together, and only the receiver sets
         // RX_WAITING, so the sender does not read the waker.
-        let old = unsafe { mem::replace(&mut *rx_waker.get(), Some(copy())) };
+        let old = unsafe { &mut *rx_waker.get() }.replace(copy());
         // _ => RX_WAITING. Release: the waker is written. Pairs with the DONE of `finish`.
         let seen = state.fetch_or(RX_WAITING, AcqRel);
         drop(old);

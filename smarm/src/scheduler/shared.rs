@@ -221,6 +221,12 @@ impl Shared {
         self.homes.len() == 1
     }
 
+    /// Whether an actor that has not started lies in the injector.
+    #[inline(always)]
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injector.is_empty()
+    }
+
     /// Whether an actor that has not started lies in any deque or in the injector.
     pub(crate) fn has_new(&self) -> bool {
         self.has_new_beside(usize::MAX)
@@ -230,7 +236,7 @@ impl Shared {
     #[inline(always)]
     pub(crate) fn has_new_beside(&self, own: usize) -> bool {
         let others = || self.stealers.iter().enumerate().filter(|(index, _)| *index != own);
-        !self.injector.is_empty() || others().any(|(_, stealer)| !stealer.is_empty())
+        self.has_injected() || others().any(|(_, stealer)| !stealer.is_empty())
     }
 
     /// Takes a new actor from the injector, and some more into `deque`.

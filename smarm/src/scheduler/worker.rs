@@ -72,6 +72,8 @@ impl Worker {
         if let Some(old) = self.reactor.replace(reactor) {
             host::leave(&*old);
         }
+        // So that the next turn begins with entering the new one.
+        self.core.as_deref().expect("only drop takes the core").local.forget();
     }
 
     /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
@@ -90,7 +92,25 @@ impl Worker {
     /// # Panics
     /// On another thread than the worker is bound to.
     #[track_caller]
+    #[inline]
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
+        let core = self.core.as_deref().expect("only drop takes the core");
+        if core.local.stands_by() && core.local.is_host(waker) {
+            // On its thread, where since its last turn nobody has taken its place.
+            let turn = {
+                let _entered = core.local.enter_again();
+                core.short_turn()
+            };
+            self.deadline = core.next_deadline();
+            if let Some(turn) = turn {
+                return turn;
+            }
+        }
+        self.poll_whole_turn(waker)
+    }
+
+    #[track_caller]
+    fn poll_whole_turn(&mut self, waker: &Waker) -> Turn {
         self.check_thread();
         let core = self.core.as_deref().expect("only drop takes the core");
         let nested = Local::current().is_some_and(|outer| outer.place() != Place::Host);
