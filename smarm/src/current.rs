@@ -58,6 +58,7 @@ pub fn sleep_until(deadline: Instant) {
 ///     }
 /// });
 /// ```
+#[inline]
 pub fn yield_now() {
     park::yield_now();
 }

@@ -444,6 +444,7 @@ fn wait_thread<F: Future>(
 }
 
 /// Lets the other actors of the worker run, then goes on. Unwinds if the actor is to be killed.
+#[inline]
 pub(crate) fn yield_now() {
     match Running::current() {
         Some(actor) => {

@@ -63,6 +63,7 @@ impl<T> Receiver<T> {
         }
     }
 
+    #[inline(always)]
     fn recv_waiting(&self) -> Result<T, RecvError> {
         if self.shared().bound.is_none()
             && let Some(actor) = Running::current()
