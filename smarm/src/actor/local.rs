@@ -29,7 +29,7 @@ use super::ring::Ring;
 use super::seat::{Commit, Woken};
 use super::slot::{Slot, slot};
 use super::state::Mail;
-use crate::context::{self, Context};
+use crate::context::{self, Context, prefetch};
 use crate::host;
 use crate::pid::Pid;
 use crate::timer::wheel::Wheel;
@@ -556,12 +556,6 @@ fn prefetch_ahead(ring: &Ring) {
         prefetch(std::ptr::with_exposed_provenance(sp));
         prefetch(std::ptr::with_exposed_provenance(sp + 64));
     }
-}
-
-#[inline(always)]
-fn prefetch(address: *const u8) {
-    // SAFETY: a prefetch of any address is harmless.
-    unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast()) };
 }
 
 /// Wakes the actor with this pid, if it still lives.

@@ -186,14 +186,16 @@ impl Core {
     /// actor and a task talk to each other: what matters of a turn then, in a quarter of the
     /// instructions. `None` if there is, or remains, more to do than that; a whole turn does the rest.
     ///
-    /// The clock is not read. One turn in [`NEW_EVERY`] is a whole one, so timers that are due wait for
-    /// so many actors at most, as they do within a batch.
+    /// The clock is not read. If there are timers, one turn in [`NEW_EVERY`] is a whole one, so those that
+    /// are due wait for so many actors at most, as they do within a batch.
     #[inline(always)]
     pub(super) fn short_turn(&self) -> Option<Turn> {
         let (local, shared) = (&self.local, &*self.shared);
         let (home, tick) = (local.home, local.tick());
-        let rested = self.asleep.get() && shared.is_single() && !tick.is_multiple_of(NEW_EVERY);
-        if !rested || shared.stopping() || home.has_mail() {
+        if !self.asleep.get() || !shared.is_single() || shared.stopping() || home.has_mail() {
+            return None;
+        }
+        if tick.is_multiple_of(NEW_EVERY) && (self.has_new() || !local.wheel.borrow().is_empty()) {
             return None;
         }
         let actor = local.take_only()?;
@@ -207,14 +209,19 @@ impl Core {
         }
         home.pulse.run(None);
         // The announcement of the sleep stands, so whoever brings something after this wakes the host.
-        // The own deque is empty: only a whole turn moves actors there.
-        let nothing_here = !local.has_queued() && self.fresh.borrow().is_empty();
-        let nothing_there = home.sleeps() && !home.has_mail() && !shared.has_injected();
-        if nothing_here && nothing_there && !local.overdue() && !shared.stopping() {
+        let nothing = !local.has_queued() && home.sleeps() && !home.has_mail() && !self.has_new();
+        if nothing && !local.overdue() && !shared.stopping() {
             local.set_idle(true);
             return Some(Turn::Idle);
         }
         self.budget_spent().then_some(Turn::Busy)
+    }
+
+    /// Whether a new actor waits for a single worker that was idle. Its own deque was empty then, and only a whole
+    /// turn moves actors there.
+    #[inline(always)]
+    fn has_new(&self) -> bool {
+        !self.fresh.borrow().is_empty() || self.shared.has_injected()
     }
 
     #[inline(always)]
