@@ -19,7 +19,12 @@
 //! assert_eq!(answer, 42);
 //! ```
 //!
+//! An existing service gets actors beside its multi-thread runtime by [`attach`], or on its one thread by
+//! [`Builder::local`].
+//!
 //! # What runs where
+//! With [`run`]:
+//!
 //! - `tokio::spawn` in an actor starts a task on the runtime of its worker. Work is spread by
 //!   spawning actors, which any worker may start, or through another worker's `Handle`.
 //! - The tokio context is entered for the whole life of a worker's thread: tokio types can be made,
@@ -28,9 +33,15 @@
 //! - `Handle::block_on`, `blocking_recv` and the like would block the worker, and panic or hang in
 //!   an actor: use [`await_future`].
 
+mod attach;
 mod builder;
 mod host;
+mod local;
+mod own;
+mod parker;
 mod reactor;
 
+pub use attach::attach;
 pub use builder::{Builder, run};
+pub use local::LocalWorker;
 pub use smarm::compat::{TimedOut, await_deadline, await_future, await_timeout, on_native_stack};

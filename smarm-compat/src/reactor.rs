@@ -23,6 +23,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::is_rt_shutdown_err;
 use tokio::task::coop::has_budget_remaining;
 
+/// What a wait for a descriptor ends with where it can no longer be registered.
+const TOKIO_GONE: &str = "the tokio runtime that smarm registers this descriptor with has shut down";
+
 /// Registers descriptors with the tokio runtime whose context the thread is in.
 pub(crate) struct TokioReactor;
 
@@ -34,6 +37,7 @@ impl Reactor for TokioReactor {
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
                 register(Descriptor::Own(fd.try_clone_to_owned()?))?
             }
+            Err(error) if is_rt_shutdown_err(&error) => return Err(io::Error::other(TOKIO_GONE)),
             registered => registered?,
         };
         Ok(Arc::new(TokioSource { registered, read: Waits::new(), write: Waits::new() }))

@@ -1,5 +1,6 @@
 //! What can be set about a runtime.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::num::NonZero;
@@ -142,7 +143,7 @@ impl fmt::Display for StackSizeError {
     }
 }
 
-impl std::error::Error for StackSizeError {}
+impl Error for StackSizeError {}
 
 /// Why a runtime could not be made.
 #[derive(Debug)]
@@ -158,6 +159,8 @@ pub enum InitError {
     ShadowStacks,
     /// The system refused a thread, an epoll instance or a signal handler.
     Io(io::Error),
+    /// What was to poll the workers cannot; the error says why.
+    Host(Box<dyn Error + Send + Sync>),
 }
 
 impl fmt::Display for InitError {
@@ -171,15 +174,17 @@ impl fmt::Display for InitError {
                  start it with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK",
             ),
             Self::Io(error) => write!(f, "the system refused what a worker needs: {error}"),
+            Self::Host(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for InitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for InitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Stack(error) => Some(error),
             Self::Io(error) => Some(error),
+            Self::Host(error) => Some(&**error),
             _ => None,
         }
     }

@@ -1,6 +1,9 @@
 //! What the tests of the bridge share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod epolls;
+pub mod modes;
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::Join
             Ok(epoll) => {
                 let epoll = Rc::new(epoll);
                 worker.bind(epoll.clone());
-                worker.spin_before_sleep(thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1));
+                worker.spin_before_sleep(true);
                 // Whoever asked waits for the answer.
                 let _ = ready.send(Ok(()));
                 drive(worker, &epoll);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Instant;
 
 use crossbeam_deque::Worker as Deque;
@@ -77,9 +78,10 @@ impl Worker {
     }
 
     /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
-    /// pays. For hosts that have nothing else to do meanwhile.
+    /// pays; on a single CPU it never does. For hosts that have nothing else to do meanwhile.
     pub fn spin_before_sleep(&mut self, spin: bool) {
-        self.core().spin_before_sleep(spin);
+        let others_run = || thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+        self.core().spin_before_sleep(spin && others_run());
     }
 
     /// When the earliest timer of the worker's actors is due, or somewhat before, as of the last turn.
