@@ -30,6 +30,7 @@
 
 mod builder;
 mod host;
+pub mod io;
 mod reactor;
 
 pub use builder::{Builder, run};

@@ -12,7 +12,7 @@ use super::socket::{Socket, conversions, zero_timeout};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
 use crate::io::registration::{moved, moved_of};
-use crate::io::{attempt_to_find_ready, deadline_after};
+use crate::io::{PollStream, attempt_to_find_ready, deadline_after};
 
 /// A TCP connection: [`std::net::TcpStream`] for actors.
 pub struct TcpStream {
@@ -274,6 +274,48 @@ impl Write for TcpStream {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl PollStream for TcpStream {
+    fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        TcpStream::poll_read(self, cx, buf)
+    }
+
+    fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let count = bufs.len().min(IOV_MAX);
+        let bufs = &mut bufs[..count];
+        let wanted = total(bufs.iter().map(|buf| buf.len()));
+        if wanted == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let mut inner = self.socket.inner();
+        self.socket.poll(Direction::Read, cx, &mut || moved_of(wanted, inner.read_vectored(bufs)))
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        TcpStream::poll_write(self, cx, buf)
+    }
+
+    fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let bufs = &bufs[..bufs.len().min(IOV_MAX)];
+        let wanted = total(bufs.iter().map(|buf| buf.len()));
+        if wanted == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let mut inner = self.socket.inner();
+        self.socket.poll(Direction::Write, cx, &mut || moved_of(wanted, inner.write_vectored(bufs)))
+    }
+
+    fn poll_shutdown(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        })
     }
 }
 
