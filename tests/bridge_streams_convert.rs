@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use bridge_support::on_tokio;
-use smarm::net::{TcpListener, TcpStream};
+use smarm::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use smarm_compat::await_future;
 use smarm_compat::io::{AsyncIo, IntoSmarm, IntoTokio, SyncIo, Unread};
 use smarm_workspace::{PATIENCE, child, within};
@@ -272,6 +272,49 @@ fn a_listener_moves_there_and_back() {
         let (_, peer) = listener.accept().unwrap();
         assert_eq!(peer, client.local_addr().unwrap());
     });
+}
+
+#[test]
+fn datagram_and_unix_sockets_move_there_and_back() {
+    in_actor(|| {
+        let mut buf = [0; 8];
+        let (near, far) = (bound(), bound());
+        let address = near.local_addr().unwrap();
+        let there = near.into_tokio().unwrap();
+        far.send_to(b"udp", address).unwrap();
+        assert_eq!(await_future(there.recv(&mut buf)).unwrap(), 3);
+        let near = there.into_smarm().unwrap();
+        far.send_to(b"smarm", address).unwrap();
+        assert_eq!(near.recv(&mut buf).unwrap(), 5);
+
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut near = near.into_tokio().unwrap();
+        (&far).write_all(b"one\n").unwrap();
+        await_future(near.read_exact(&mut buf[..4])).unwrap();
+        let near = near.into_smarm().unwrap();
+        await_future(AsyncIo::new(&far).write_all(b"two\n")).unwrap();
+        (&near).read_exact(&mut buf[..4]).unwrap();
+        assert_eq!(&buf[..4], b"two\n");
+
+        let (near, far) = UnixDatagram::pair().unwrap();
+        let near = near.into_tokio().unwrap();
+        far.send(b"datagram").unwrap();
+        assert_eq!(await_future(near.recv(&mut buf)).unwrap(), 8);
+        assert_eq!(near.into_smarm().unwrap().send(b"back").unwrap(), 4);
+
+        let path = std::env::temp_dir().join(format!("smarm-convert-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap().into_tokio().unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        await_future(listener.accept()).unwrap();
+        let listener = listener.into_smarm().unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
+        std::fs::remove_file(&path).unwrap();
+    });
+}
+
+fn bound() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn for_tokio(socket: &impl AsFd) -> io::Result<OwnedFd> {
     socket.as_fd().try_clone_to_owned()
 }
 
-/// Sockets of the same name in smarm and tokio, and of what name in std.
+/// Sockets of the same name in smarm, tokio and std.
 macro_rules! sockets {
     ($($smarm:ty, $tokio:ty, $std:ty;)*) => {$(
         impl IntoTokio for $smarm {
@@ -203,6 +203,10 @@ macro_rules! sockets {
 sockets! {
     smarm::net::TcpStream, tokio::net::TcpStream, std::net::TcpStream;
     smarm::net::TcpListener, tokio::net::TcpListener, std::net::TcpListener;
+    smarm::net::UdpSocket, tokio::net::UdpSocket, std::net::UdpSocket;
+    smarm::net::UnixStream, tokio::net::UnixStream, std::os::unix::net::UnixStream;
+    smarm::net::UnixListener, tokio::net::UnixListener, std::os::unix::net::UnixListener;
+    smarm::net::UnixDatagram, tokio::net::UnixDatagram, std::os::unix::net::UnixDatagram;
 }
 
 /// The types around sockets, for both traits.
