@@ -36,6 +36,7 @@
 mod attach;
 mod builder;
 mod host;
+pub mod io;
 mod local;
 mod own;
 mod parker;

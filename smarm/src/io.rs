@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`wait_readable`], [`wait_writable`] | a descriptor is ready |
 //! | [`read`], [`write()`] | some bytes have moved |
+//! | [`wait_poll`] | a poll function of somebody else's is ready |
 //! | [`block_on_io`] | a closure has returned that blocks its thread |
 //!
 //! An actor that waits here parks, and its worker goes on with others. On a thread that is no
@@ -35,6 +36,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod poll;
 mod pool;
 pub(crate) mod registration;
 
@@ -49,6 +51,7 @@ use crate::host::sys::{check, poll_fd};
 use crate::host::{Attempt, Direction};
 use registration::{Registration, moved};
 
+pub use poll::{PollStream, wait_poll, with_reactor};
 pub use pool::{block_on_io, block_on_io_async, set_block_on_io_threads};
 
 /// The inner error of a wait that was given up because its actor is being killed. The outer one is

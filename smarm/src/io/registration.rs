@@ -230,7 +230,7 @@ fn run_on_thread(
 }
 
 /// Makes the attempt, again after each signal; `None` if it would block.
-fn uninterrupted(attempt: &mut dyn FnMut() -> io::Result<Attempt>) -> io::Result<Option<usize>> {
+pub(crate) fn uninterrupted(attempt: &mut dyn FnMut() -> io::Result<Attempt>) -> io::Result<Option<usize>> {
     loop {
         match attempt() {
             Ok(Attempt::Done(count) | Attempt::Short(count)) => return Ok(Some(count)),

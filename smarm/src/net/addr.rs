@@ -1,9 +1,13 @@
 //! Socket addresses: from names, and to and from the kernel's form.
 
 use std::io;
+use std::iter::Cloned;
 use std::mem;
 use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::{option, slice, vec};
 
+use crate::host::sys::check;
 use crate::io::block_on_io;
 
 /// What can be turned into socket addresses, in the order in which they are to be tried.
@@ -11,19 +15,24 @@ use crate::io::block_on_io;
 /// The same types as in [`std::net::ToSocketAddrs`] can. Numeric addresses need no wait; names are
 /// looked up on a thread of [`block_on_io`], while the actor parks.
 pub trait ToSocketAddrs {
+    /// What gives the addresses.
+    type Iter: Iterator<Item = SocketAddr>;
+
     /// The addresses.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for a text of the wrong form; those of the name's look-up.
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter>;
 }
 
-/// Of types that are addresses already.
+/// Of types that are one address already.
 macro_rules! immediate {
     ($($type:ty),*) => {$(
         impl ToSocketAddrs for $type {
-            fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-                Ok(net::ToSocketAddrs::to_socket_addrs(self)?.collect())
+            type Iter = option::IntoIter<SocketAddr>;
+
+            fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+                net::ToSocketAddrs::to_socket_addrs(self)
             }
         }
     )*};
@@ -31,51 +40,115 @@ macro_rules! immediate {
 
 immediate!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
 
-impl ToSocketAddrs for [SocketAddr] {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.to_vec())
+impl<'a> ToSocketAddrs for &'a [SocketAddr] {
+    type Iter = Cloned<slice::Iter<'a, SocketAddr>>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        Ok(self.iter().cloned())
     }
 }
 
 impl ToSocketAddrs for str {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.parse() {
-            Ok(addr) => Ok(vec![addr]),
+            Ok(addr) => Ok(vec![addr].into_iter()),
             Err(_) => look_up(self.to_owned()),
         }
     }
 }
 
 impl ToSocketAddrs for String {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        ToSocketAddrs::to_socket_addrs(self.as_str())
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        self.as_str().to_socket_addrs()
     }
 }
 
 impl ToSocketAddrs for (&str, u16) {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
-            Ok(ip) => Ok(vec![(ip, port).into()]),
+            Ok(ip) => Ok(vec![(ip, port).into()].into_iter()),
             Err(_) => look_up((host.to_owned(), port)),
         }
     }
 }
 
 impl ToSocketAddrs for (String, u16) {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        ToSocketAddrs::to_socket_addrs(&(self.0.as_str(), self.1))
+    type Iter = vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        (self.0.as_str(), self.1).to_socket_addrs()
     }
 }
 
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        ToSocketAddrs::to_socket_addrs(&**self)
+    type Iter = T::Iter;
+
+    fn to_socket_addrs(&self) -> io::Result<T::Iter> {
+        (**self).to_socket_addrs()
     }
 }
 
-fn look_up<A: net::ToSocketAddrs + Send + 'static>(name: A) -> io::Result<Vec<SocketAddr>> {
-    block_on_io(move || Ok(net::ToSocketAddrs::to_socket_addrs(&name)?.collect()))
+fn look_up<A: net::ToSocketAddrs + Send + 'static>(name: A) -> io::Result<vec::IntoIter<SocketAddr>> {
+    block_on_io(move || Ok(net::ToSocketAddrs::to_socket_addrs(&name)?.collect::<Vec<_>>().into_iter()))
+}
+
+/// All addresses, for std, which tries them in turn.
+pub(super) fn all(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+    Ok(addr.to_socket_addrs()?.collect())
+}
+
+/// What `attempt` makes of the first address with which it succeeds, or the error of the last.
+pub(super) fn first_that_succeeds<T>(
+    addr: impl ToSocketAddrs,
+    mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = Err(no_address());
+    for addr in addr.to_socket_addrs()? {
+        last = attempt(&addr);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+/// The error for a name without addresses.
+pub(super) fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address")
+}
+
+/// A new socket of this kind for an address of this family, non-blocking.
+pub(super) fn open(addr: &SocketAddr, kind: libc::c_int) -> io::Result<OwnedFd> {
+    let family = if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: socket takes no pointers.
+    let fd = check(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0) })?;
+    // SAFETY: the descriptor was opened just now, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets an option of the socket layer that is on or off.
+pub(super) fn set_flag(fd: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
+    let yes: libc::c_int = 1;
+    let (value, size) = ((&raw const yes).cast(), mem::size_of_val(&yes) as libc::socklen_t);
+    // SAFETY: the kernel reads the one integer that `value` points to.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, value, size) })?;
+    Ok(())
+}
+
+/// Binds a new socket to an address that others of the same user may be bound to in the same way.
+pub(super) fn bind_group(fd: BorrowedFd<'_>, addr: &SocketAddr) -> io::Result<()> {
+    set_flag(fd, libc::SO_REUSEPORT)?;
+    let (storage, len) = encode(addr);
+    // SAFETY: the first `len` bytes of `storage` are an address, and live through the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const storage).cast(), len) })?;
+    Ok(())
 }
 
 /// The kernel's form of an address: room for any, and the length of this one.
@@ -152,16 +225,21 @@ mod tests {
         assert!(decode(&unspecified).is_err());
     }
 
+    fn found(addr: impl ToSocketAddrs) -> Vec<SocketAddr> {
+        all(addr).unwrap()
+    }
+
     #[test]
     fn the_same_types_as_in_std_give_the_same_addresses() {
         let addr: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let both = [addr, "[::1]:81".parse().unwrap()];
-        assert_eq!("127.0.0.1:80".to_socket_addrs().unwrap(), [addr]);
-        assert_eq!("127.0.0.1:80".to_string().to_socket_addrs().unwrap(), [addr]);
-        assert_eq!(("127.0.0.1", 80).to_socket_addrs().unwrap(), [addr]);
-        assert_eq!(("127.0.0.1".to_string(), 80).to_socket_addrs().unwrap(), [addr]);
-        assert_eq!((Ipv4Addr::LOCALHOST, 80).to_socket_addrs().unwrap(), [addr]);
-        assert_eq!(both[..].to_socket_addrs().unwrap(), both);
+        assert_eq!(found(addr), [addr]);
+        assert_eq!(found("127.0.0.1:80"), [addr]);
+        assert_eq!(found("127.0.0.1:80".to_string()), [addr]);
+        assert_eq!(found(("127.0.0.1", 80)), [addr]);
+        assert_eq!(found(("127.0.0.1".to_string(), 80)), [addr]);
+        assert_eq!(found((Ipv4Addr::LOCALHOST, 80)), [addr]);
+        assert_eq!(found(&both[..]), both);
     }
 
     #[test]

@@ -2,79 +2,106 @@
 //! timeouts. A kind of socket adds its system calls, and no loop.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
 use crate::io::deadline_after;
-use crate::io::registration::Registration;
+use crate::io::registration::{Registration, uninterrupted};
 
 /// A non-blocking socket, of which `S` is std's type.
-pub(super) struct Socket<S> {
+pub(in crate::net) struct Socket<S> {
     /// Stands before the descriptor, so that its source ends before that is closed.
     registration: Registration,
     inner: S,
-    pub(super) read_timeout: Timeout,
-    pub(super) write_timeout: Timeout,
+    pub(in crate::net) read_timeout: Timeout,
+    pub(in crate::net) write_timeout: Timeout,
+    /// Calls that would wait fail instead.
+    nonblocking: AtomicBool,
 }
 
 impl<S: AsFd> Socket<S> {
     /// A socket around one that is non-blocking already.
-    pub(super) fn new(inner: S) -> Socket<S> {
-        let (read_timeout, write_timeout) = (Timeout::none(), Timeout::none());
-        Socket { registration: Registration::new(), inner, read_timeout, write_timeout }
+    pub(in crate::net) fn new(inner: S) -> Socket<S> {
+        Socket {
+            registration: Registration::new(),
+            inner,
+            read_timeout: Timeout::none(),
+            write_timeout: Timeout::none(),
+            nonblocking: AtomicBool::new(false),
+        }
     }
 
     /// A socket around one whose mode may be any.
     ///
     /// # Errors
     /// Those of `fcntl(2)`.
-    pub(super) fn adopt(inner: S) -> io::Result<Socket<S>> {
+    pub(in crate::net) fn adopt(inner: S) -> io::Result<Socket<S>> {
         crate::io::set_nonblocking(&inner, true)?;
         Ok(Socket::new(inner))
     }
 
-    /// A second handle, around a duplicate of the descriptor.
-    pub(super) fn duplicate(&self, inner: S) -> Socket<S> {
-        let (read_timeout, write_timeout) = (self.read_timeout.copy(), self.write_timeout.copy());
-        Socket { registration: Registration::new(), inner, read_timeout, write_timeout }
+    /// A second handle, around a duplicate of the descriptor, with the same settings.
+    pub(in crate::net) fn duplicate(&self, inner: S) -> Socket<S> {
+        Socket {
+            registration: Registration::new(),
+            inner,
+            read_timeout: self.read_timeout.copy(),
+            write_timeout: self.write_timeout.copy(),
+            nonblocking: AtomicBool::new(self.nonblocking.load(Ordering::Relaxed)),
+        }
     }
 
-    pub(super) fn inner(&self) -> &S {
+    pub(in crate::net) fn set_nonblocking(&self, nonblocking: bool) {
+        self.nonblocking.store(nonblocking, Ordering::Relaxed);
+    }
+
+    /// Whether a call that would block waits.
+    pub(in crate::net) fn waits(&self) -> bool {
+        !self.nonblocking.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::net) fn inner(&self) -> &S {
         &self.inner
     }
 
     /// Gives the socket up, still non-blocking.
-    pub(super) fn into_inner(self) -> S {
+    pub(in crate::net) fn into_inner(self) -> S {
         let Socket { registration, inner, .. } = self;
         drop(registration);
         inner
     }
 
     /// Waits with the read timeout.
-    pub(super) fn read(&self, attempt: impl FnMut() -> io::Result<Attempt>) -> io::Result<usize> {
+    pub(in crate::net) fn read(&self, attempt: impl FnMut() -> io::Result<Attempt>) -> io::Result<usize> {
         self.run(Direction::Read, self.read_timeout.deadline(), attempt)
     }
 
     /// Waits with the write timeout.
-    pub(super) fn write(&self, attempt: impl FnMut() -> io::Result<Attempt>) -> io::Result<usize> {
+    pub(in crate::net) fn write(&self, attempt: impl FnMut() -> io::Result<Attempt>) -> io::Result<usize> {
         self.run(Direction::Write, self.write_timeout.deadline(), attempt)
     }
 
-    /// See [`Registration::run`].
-    pub(super) fn run(
+    /// See [`Registration::run`]; without a wait if the handle is set so.
+    pub(in crate::net) fn run(
         &self,
         direction: Direction,
         deadline: Option<Instant>,
-        attempt: impl FnMut() -> io::Result<Attempt>,
+        mut attempt: impl FnMut() -> io::Result<Attempt>,
     ) -> io::Result<usize> {
+        if !self.waits() {
+            return uninterrupted(&mut attempt)?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
+        }
         self.registration.run(self.as_fd(), direction, deadline, attempt)
     }
 
     /// See [`Registration::poll`].
-    pub(super) fn poll(
+    pub(in crate::net) fn poll(
         &self,
         direction: Direction,
         cx: &mut Context<'_>,
@@ -91,7 +118,7 @@ impl<S: AsFd> AsFd for Socket<S> {
 }
 
 /// How long a wait may take: nanoseconds, zero for no limit.
-pub(super) struct Timeout(AtomicU64);
+pub(in crate::net) struct Timeout(AtomicU64);
 
 impl Timeout {
     const fn none() -> Timeout {
@@ -104,7 +131,7 @@ impl Timeout {
 
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for zero, as in std.
-    pub(super) fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
+    pub(in crate::net) fn set(&self, timeout: Option<Duration>) -> io::Result<()> {
         if timeout == Some(Duration::ZERO) {
             return Err(zero_timeout());
         }
@@ -114,82 +141,40 @@ impl Timeout {
         Ok(())
     }
 
-    pub(super) fn span(&self) -> Option<Duration> {
+    pub(in crate::net) fn span(&self) -> Option<Duration> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(in crate::net) fn deadline(&self) -> Option<Instant> {
         self.span().and_then(deadline_after)
     }
 }
 
 /// The error for a timeout of zero, with which nothing could ever wait.
-pub(super) fn zero_timeout() -> io::Error {
+pub(in crate::net) fn zero_timeout() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a timeout of zero: use None for no limit")
 }
 
-/// The conversions of a type with a field `socket: Socket<$std>`.
-macro_rules! conversions {
-    ($type:ident, $std:ty) => {
-        impl std::os::fd::AsFd for $type {
-            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.socket.as_fd()
-            }
-        }
-
-        impl std::os::fd::AsRawFd for $type {
-            fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(self))
-            }
-        }
-
-        /// Makes the socket non-blocking.
-        ///
-        /// # Panics
-        /// If the system refuses that: it is not a socket, then.
-        impl From<std::os::fd::OwnedFd> for $type {
-            fn from(fd: std::os::fd::OwnedFd) -> $type {
-                let socket = Socket::adopt(<$std>::from(fd));
-                $type { socket: socket.expect("a socket can be made non-blocking") }
-            }
-        }
-
-        /// The socket stays non-blocking.
-        impl From<$type> for std::os::fd::OwnedFd {
-            fn from(this: $type) -> std::os::fd::OwnedFd {
-                this.socket.into_inner().into()
-            }
-        }
-
-        /// Makes the socket non-blocking, and with it all duplicates.
-        impl TryFrom<$std> for $type {
-            type Error = std::io::Error;
-
-            fn try_from(inner: $std) -> std::io::Result<$type> {
-                Ok($type { socket: Socket::adopt(inner)? })
-            }
-        }
-
-        /// Makes the socket blocking, and with it all duplicates: do not convert one of several
-        /// clones. Timeouts are not carried over.
-        impl TryFrom<$type> for $std {
-            type Error = std::io::Error;
-
-            fn try_from(this: $type) -> std::io::Result<$std> {
-                let inner = this.socket.into_inner();
-                crate::io::set_nonblocking(&inner, false)?;
-                Ok(inner)
-            }
-        }
-
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.socket.inner().fmt(f)
-            }
-        }
+/// Accepts one connection, non-blocking from the start; `None` if there is none. The peer's address goes
+/// into `storage`.
+pub(in crate::net) fn accept(
+    listener: BorrowedFd<'_>,
+    storage: Option<&mut libc::sockaddr_storage>,
+) -> io::Result<Option<OwnedFd>> {
+    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    let (address, len) = match storage {
+        Some(storage) => (ptr::from_mut(storage).cast(), &raw mut len),
+        None => (ptr::null_mut(), ptr::null_mut()),
     };
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: `address` is null, or has room for `len` bytes; both live through the call.
+    match check(unsafe { libc::accept4(listener.as_raw_fd(), address, len, flags) }) {
+        // SAFETY: the descriptor was opened just now, and nobody else knows it.
+        Ok(fd) => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) })),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
 }
-pub(super) use conversions;

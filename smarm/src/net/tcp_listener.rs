@@ -3,12 +3,13 @@
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use super::addr::decode;
-use super::socket::{Socket, conversions};
+use super::addr::{all, bind_group, decode, first_that_succeeds, open, set_flag};
+use super::handle::{conversions, handle, time_to_live};
+use super::socket::{Socket, accept};
 use super::{TcpStream, ToSocketAddrs};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
@@ -19,6 +20,8 @@ pub struct TcpListener {
 }
 
 conversions!(TcpListener, std::net::TcpListener);
+handle!(TcpListener);
+time_to_live!(TcpListener);
 
 impl TcpListener {
     /// Listens at the first of the addresses that can be bound, with `SO_REUSEADDR` and std's
@@ -27,8 +30,34 @@ impl TcpListener {
     /// # Errors
     /// Those of resolving `addr`; of the last address tried; [`io::ErrorKind::InvalidInput`] if
     /// there is no address.
-    pub fn bind(addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        std::net::TcpListener::bind(&addr.to_socket_addrs()?[..])?.try_into()
+    pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        std::net::TcpListener::bind(&all(addr)?[..])?.try_into()
+    }
+
+    /// As [`bind`](TcpListener::bind), in a group (`SO_REUSEPORT`): other listeners of the same user
+    /// may be bound to the same address in this way, and the system spreads the connections over them.
+    /// With one for each worker, no connection changes hands.
+    ///
+    /// # Errors
+    /// As for `bind`.
+    ///
+    /// ```
+    /// use smarm::net::TcpListener;
+    ///
+    /// let first = TcpListener::bind_reuse_port("127.0.0.1:0")?;
+    /// let second = TcpListener::bind_reuse_port(first.local_addr()?)?;
+    /// assert_eq!(first.local_addr()?, second.local_addr()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn bind_reuse_port<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        first_that_succeeds(addr, |addr| {
+            let fd = open(addr, libc::SOCK_STREAM)?;
+            set_flag(fd.as_fd(), libc::SO_REUSEADDR)?;
+            bind_group(fd.as_fd(), addr)?;
+            // SAFETY: listen takes no pointers.
+            check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
+            Ok(TcpListener { socket: Socket::new(fd.into()) })
+        })
     }
 
     /// Waits for a connection and gives it with its peer's address.
@@ -73,38 +102,6 @@ impl TcpListener {
         self.socket.inner().local_addr()
     }
 
-    /// A second handle to the same socket: each connection goes to one of them.
-    ///
-    /// # Errors
-    /// Those of `fcntl(2)`: out of descriptors.
-    pub fn try_clone(&self) -> io::Result<TcpListener> {
-        Ok(TcpListener { socket: self.socket.duplicate(self.socket.inner().try_clone()?) })
-    }
-
-    /// Takes the socket's pending error (`SO_ERROR`).
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket.inner().take_error()
-    }
-
-    /// The time to live (`IP_TTL`) of sent packets, in hops.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.socket.inner().ttl()
-    }
-
-    /// Sets the time to live (`IP_TTL`) of sent packets, in hops.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.socket.inner().set_ttl(ttl)
-    }
-
     fn accept_until(&self, deadline: Option<Instant>) -> io::Result<(TcpStream, SocketAddr)> {
         let mut accepted = None;
         self.socket.run(Direction::Read, deadline, || accept_into(self.as_fd(), &mut accepted))?;
@@ -131,29 +128,16 @@ impl std::iter::FusedIterator for Incoming<'_> {}
 
 const ACCEPTED: &str = "an accept that is done has left its connection";
 
-/// Accepts one connection, non-blocking from the start.
+/// As many as the system allows (`net.core.somaxconn`), like std.
+const BACKLOG: libc::c_int = -1;
+
 fn accept_into(
     listener: BorrowedFd<'_>,
     accepted: &mut Option<(TcpStream, SocketAddr)>,
 ) -> io::Result<Attempt> {
     // SAFETY: a sockaddr_storage of zeros is valid: integers and bytes.
     let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    let mut len = mem::size_of_val(&storage) as libc::socklen_t;
-    // SAFETY: `storage` has room for `len` bytes, and both live through the call.
-    let fd = check(unsafe {
-        libc::accept4(
-            listener.as_raw_fd(),
-            (&raw mut storage).cast(),
-            &mut len,
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
-    });
-    let fd = match fd {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Attempt::WouldBlock),
-        result => result?,
-    };
-    // SAFETY: the descriptor was opened just now, and nobody else knows it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let Some(fd) = accept(listener, Some(&mut storage))? else { return Ok(Attempt::WouldBlock) };
     *accepted = Some((TcpStream::of_nonblocking(fd.into()), decode(&storage)?));
     Ok(Attempt::Done(0))
 }

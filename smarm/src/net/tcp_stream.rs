@@ -1,17 +1,18 @@
 //! TCP connections.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use super::ToSocketAddrs;
-use super::addr::encode;
-use super::socket::{Socket, conversions, zero_timeout};
+use super::addr::{encode, first_that_succeeds, open};
+use super::byte_stream::byte_stream;
+use super::handle::{conversions, handle, time_to_live, timeouts};
+use super::socket::{Socket, zero_timeout};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
-use crate::io::registration::{moved, moved_of};
+use crate::io::registration::moved;
 use crate::io::{attempt_to_find_ready, deadline_after};
 
 /// A TCP connection: [`std::net::TcpStream`] for actors.
@@ -20,6 +21,10 @@ pub struct TcpStream {
 }
 
 conversions!(TcpStream, std::net::TcpStream);
+handle!(TcpStream);
+timeouts!(TcpStream);
+time_to_live!(TcpStream);
+byte_stream!(TcpStream);
 
 impl TcpStream {
     pub(super) fn of_nonblocking(inner: std::net::TcpStream) -> TcpStream {
@@ -31,16 +36,8 @@ impl TcpStream {
     /// # Errors
     /// Those of resolving `addr`; of the last address tried; [`io::ErrorKind::InvalidInput`] if
     /// there is no address; [`Cancelled`](crate::io::Cancelled).
-    pub fn connect(addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        let none = io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address");
-        let mut last = Err(none);
-        for addr in addr.to_socket_addrs()? {
-            last = connect_until(&addr, None);
-            if last.is_ok() {
-                break;
-            }
-        }
-        last
+    pub fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
+        first_that_succeeds(addr, |addr| connect_until(addr, None))
     }
 
     /// Connects to `addr`, within `timeout`.
@@ -68,40 +65,6 @@ impl TcpStream {
         self.socket.read(|| moved(self.socket.inner().peek(buf)))
     }
 
-    /// Reading for poll functions; timeouts do not apply. Only the waker of the last call is kept.
-    ///
-    /// # Errors
-    /// Those of `recv(2)`; [`io::ErrorKind::Unsupported`] if it has to wait for the first time on a
-    /// thread without a reactor.
-    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut inner = self.socket.inner();
-        self.socket.poll(Direction::Read, cx, &mut || moved_of(buf.len(), inner.read(buf)))
-    }
-
-    /// Writing for poll functions; timeouts do not apply. Only the waker of the last call is kept.
-    ///
-    /// # Errors
-    /// Those of `send(2)`; [`io::ErrorKind::Unsupported`] if it has to wait for the first time on a
-    /// thread without a reactor.
-    pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut inner = self.socket.inner();
-        self.socket.poll(Direction::Write, cx, &mut || moved_of(buf.len(), inner.write(buf)))
-    }
-
-    /// Closes one direction or both, for all handles; waits in it end.
-    ///
-    /// # Errors
-    /// Those of `shutdown(2)`.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.inner().shutdown(how)
-    }
-
     /// The address of the other end.
     ///
     /// # Errors
@@ -116,22 +79,6 @@ impl TcpStream {
     /// Those of `getsockname(2)`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.inner().local_addr()
-    }
-
-    /// A second handle to the same connection, with copies of the timeouts.
-    ///
-    /// # Errors
-    /// Those of `fcntl(2)`: out of descriptors.
-    pub fn try_clone(&self) -> io::Result<TcpStream> {
-        Ok(TcpStream { socket: self.socket.duplicate(self.socket.inner().try_clone()?) })
-    }
-
-    /// Takes the socket's pending error (`SO_ERROR`).
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket.inner().take_error()
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`).
@@ -149,140 +96,6 @@ impl TcpStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket.inner().set_nodelay(nodelay)
     }
-
-    /// The time to live (`IP_TTL`) of sent packets, in hops.
-    ///
-    /// # Errors
-    /// Those of `getsockopt(2)`.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.socket.inner().ttl()
-    }
-
-    /// Sets the time to live (`IP_TTL`) of sent packets, in hops.
-    ///
-    /// # Errors
-    /// Those of `setsockopt(2)`.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.socket.inner().set_ttl(ttl)
-    }
-
-    /// How long a read through this handle waits at most.
-    ///
-    /// # Errors
-    /// None; the result is there for std's shape.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.read_timeout.span())
-    }
-
-    /// Limits each read through this handle; it then fails with [`io::ErrorKind::TimedOut`].
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for zero.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket.read_timeout.set(timeout)
-    }
-
-    /// How long a write through this handle waits at most.
-    ///
-    /// # Errors
-    /// None; the result is there for std's shape.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.write_timeout.span())
-    }
-
-    /// Limits each write through this handle; it then fails with [`io::ErrorKind::TimedOut`].
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for zero.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket.write_timeout.set(timeout)
-    }
-
-    /// Reads with `call`, which asks for `wanted` bytes.
-    fn read_with(
-        &self,
-        wanted: usize,
-        mut call: impl FnMut(&mut &std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if wanted == 0 {
-            return Ok(0);
-        }
-        self.socket.read(|| moved_of(wanted, call(&mut self.socket.inner())))
-    }
-
-    /// Writes with `call`, which offers `wanted` bytes.
-    fn write_with(
-        &self,
-        wanted: usize,
-        mut call: impl FnMut(&mut &std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if wanted == 0 {
-            return Ok(0);
-        }
-        self.socket.write(|| moved_of(wanted, call(&mut self.socket.inner())))
-    }
-}
-
-impl Read for &TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_with(buf.len(), |inner| inner.read(buf))
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        // The kernel takes no more buffers in one call: a count of theirs is not short.
-        let count = bufs.len().min(IOV_MAX);
-        let bufs = &mut bufs[..count];
-        let wanted = total(bufs.iter().map(|buf| buf.len()));
-        self.read_with(wanted, |inner| inner.read_vectored(bufs))
-    }
-}
-
-impl Write for &TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.write_with(buf.len(), |inner| inner.write(buf))
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let bufs = &bufs[..bufs.len().min(IOV_MAX)];
-        let wanted = total(bufs.iter().map(|buf| buf.len()));
-        self.write_with(wanted, |inner| inner.write_vectored(bufs))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// How many buffers one system call takes.
-const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
-
-fn total(lens: impl Iterator<Item = usize>) -> usize {
-    // The same bytes may be offered many times over.
-    lens.fold(0, usize::saturating_add)
 }
 
 fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<TcpStream> {
@@ -295,12 +108,7 @@ fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<Tcp
 
 /// A new socket on its way to `addr`, and whether it has yet to arrive.
 fn begin_connect(addr: &SocketAddr) -> io::Result<(TcpStream, bool)> {
-    let family = if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: socket takes no pointers.
-    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
-    // SAFETY: the descriptor was opened just now, and nobody else knows it.
-    let stream = TcpStream::of_nonblocking(unsafe { OwnedFd::from_raw_fd(fd) }.into());
+    let stream = TcpStream::of_nonblocking(open(addr, libc::SOCK_STREAM)?.into());
     let (storage, len) = encode(addr);
     // SAFETY: the first `len` bytes of `storage` are an address, and live through the call.
     match check(unsafe { libc::connect(stream.as_raw_fd(), (&raw const storage).cast(), len) }) {

@@ -1,5 +1,6 @@
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::thread;
 
 use super::*;

@@ -1,11 +1,15 @@
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
 use std::thread;
 
 use super::*;
 use crate::host::epoll::Epoll;
 use crate::host::testing::run;
 use crate::net::TcpListener;
+use crate::net::byte_stream::IOV_MAX;
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
