@@ -122,6 +122,8 @@ pub fn wait_writable_timeout(fd: impl AsFd, timeout: Duration) -> io::Result<()>
 
 /// The future of [`wait_readable`]. It is polled where a worker's turn is, natively or on tokio.
 ///
+/// Dropped half-way, it takes its waker back; readiness that it was woken for stays with the descriptor.
+///
 /// # Errors
 /// As for [`wait_readable`], and [`io::ErrorKind::Unsupported`] on a thread that has no reactor.
 pub async fn wait_readable_async(fd: impl AsFd) -> io::Result<()> {
@@ -129,6 +131,8 @@ pub async fn wait_readable_async(fd: impl AsFd) -> io::Result<()> {
 }
 
 /// The future of [`wait_writable`]. It is polled where a worker's turn is, natively or on tokio.
+///
+/// Dropped half-way, as [`wait_readable_async`].
 ///
 /// # Errors
 /// As for [`wait_readable`], and [`io::ErrorKind::Unsupported`] on a thread that has no reactor.

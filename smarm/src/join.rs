@@ -135,7 +135,7 @@ pub enum JoinTimeoutError<T> {
 ///
 /// An actor waits with [`join`](Self::join), async code awaits the handle itself, and a plain thread
 /// may join too. Dropping the handle detaches the actor; dropping it half-way through an `.await` is
-/// the same.
+/// the same: the actor runs on, and its result is dropped. Await `&mut handle` to keep it.
 #[must_use = "dropping the handle detaches the actor; use `drop` or `let _` to say so"]
 pub struct JoinHandle<T> {
     pid: Pid,

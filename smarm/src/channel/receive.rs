@@ -12,8 +12,6 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
-
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt};
@@ -116,8 +114,10 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for a message in async code. Dropping the future loses nothing: a message is only taken
-    /// when the future gives it.
+    /// Waits for a message in async code.
+    ///
+    /// Dropped half-way, the future loses nothing: a message is taken only by the poll that gives it,
+    /// and nobody is woken for it any more.
     ///
     /// # Errors
     /// [`RecvError::Closed`] as [`recv`](Self::recv), and never [`RecvError::Cancelled`].
@@ -127,6 +127,9 @@ impl<T> Receiver<T> {
 
     /// Takes a message, or has `cx`'s waker woken when there is one. Only the waker of the last call
     /// is kept.
+    ///
+    /// Given up half-way (no further call comes), nothing is lost; see the receiver as a
+    /// [`Stream`](#impl-Stream-for-Receiver<T>).
     ///
     /// # Errors
     /// As [`recv_async`](Self::recv_async).
@@ -176,14 +179,6 @@ impl<T> Drop for Receiver<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-impl<T> Stream for Receiver<T> {
-    type Item = T;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll(cx).map(Result::ok)
     }
 }
 
@@ -257,7 +252,7 @@ impl<R: Deref<Target = Receiver<T>>, T> Drop for Wait<R, T> {
     }
 }
 
-/// The future of [`Receiver::recv_async`].
+/// The future of [`Receiver::recv_async`]. Dropped half-way, it loses nothing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Recv<'a, T>(Wait<&'a mut Receiver<T>, T>);
 

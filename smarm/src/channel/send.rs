@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use super::bound::Sending;
 use super::error::{SendError, SendTimeoutError, TrySendError};
+use super::sending::{Delivery, Sending};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt};
 
 /// The half that sends. Clones send to the same receiver, and share nothing else.
 pub struct Sender<T> {
-    shared: NonNull<Shared<T>>,
+    pub(super) shared: NonNull<Shared<T>>,
+    /// Of a sink: a message that it has accepted and the channel has not. It uses `shared`, so it goes
+    /// before the sender leaves.
+    pub(super) delivery: Option<Pin<Box<Delivery<T>>>>,
 }
 
 // SAFETY: messages are moved from one thread to another, and never shared.
@@ -28,7 +31,7 @@ impl<T> Sender<T> {
     /// # Safety
     /// `shared` counts this sender.
     pub(super) unsafe fn new(shared: NonNull<Shared<T>>) -> Self {
-        Sender { shared }
+        Sender { shared, delivery: None }
     }
 
     fn shared(&self) -> &Shared<T> {
@@ -98,6 +101,10 @@ impl<T> Sender<T> {
 
     /// Sends a message from async code.
     ///
+    /// Dropped half-way, the future leaves the queue of those who wait, which goes on without it, and
+    /// drops the message, unless the channel has taken that already: then it is received. Who wants the
+    /// message back gives up with [`try_send`](Self::try_send) or [`send_timeout`](Self::send_timeout).
+    ///
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_async(&self, message: T) -> Sending<'_, T> {
@@ -133,12 +140,13 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared().add_sender();
-        Sender { shared: self.shared }
+        Sender { shared: self.shared, delivery: None }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
+        drop(self.delivery.take());
         // SAFETY: this sender is counted, and this is its end.
         unsafe { Shared::sender_leaves(self.shared) };
     }
