@@ -1,5 +1,6 @@
 //! Actors: their slots, state words, wakers, and how they wait.
 
+pub(crate) mod belongings;
 pub(crate) mod home;
 pub(crate) mod local;
 pub(crate) mod native;

@@ -15,6 +15,7 @@ mod current;
 pub mod host;
 pub mod io;
 mod join;
+pub mod mailbox;
 pub mod mutex;
 pub mod net;
 mod pid;

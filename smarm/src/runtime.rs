@@ -171,7 +171,7 @@ impl Runtime {
         park::check_may_wait(); // before there is something to wait for
         // SAFETY: `f` and its result are `Send`. What they borrow outlives the actor, because
         // `join_unbroken` neither returns nor unwinds before the actor has ended.
-        let spawned = unsafe { Builder::new().runtime(&self.handle).spawn_unchecked(f) };
+        let spawned = unsafe { Builder::new().runtime(&self.handle).spawn_unchecked(f, |_| ()) };
         let handle = spawned.unwrap_or_else(|error| panic!("smarm: {error}"));
         match handle.join_unbroken() {
             Ok(value) => value,

@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::belongings::Word;
 use super::local::Local;
 use crate::pid::Pid;
 use crate::stack::area;
@@ -44,7 +45,7 @@ pub(crate) trait Watcher: Send + Sync {
 const VISIBLE: usize = 32;
 
 /// An actor's control block, at the top of its stack. Only the actor itself touches it, or its
-/// spawner before; but for `visible`.
+/// spawner before; but for `visible` and `belongings`.
 #[repr(C, align(16))]
 pub(crate) struct Record {
     pub(crate) pid: Pid,
@@ -66,6 +67,8 @@ pub(crate) struct Record {
     pub(crate) preemptible: Cell<bool>,
     /// How many `preempt::disable` guards it holds.
     pub(crate) undisturbed: Cell<u32>,
+    /// What few actors have.
+    pub(crate) belongings: Word,
     /// The first bytes of the name, for reports from other threads and from signal handlers.
     visible: [AtomicU64; VISIBLE / 8],
 }
@@ -114,6 +117,7 @@ impl Record {
             (&raw mut (*at).ignores_kill).write(Cell::new(false));
             (&raw mut (*at).preemptible).write(Cell::new(false));
             (&raw mut (*at).undisturbed).write(Cell::new(0));
+            (*at).belongings.clear();
         }
     }
 

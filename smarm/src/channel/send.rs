@@ -85,8 +85,9 @@ impl<T> Sender<T> {
         self.wait(message, Some(deadline))
     }
 
+    /// Waits for room for a message for which there is none.
     #[cold]
-    fn wait(&self, message: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+    pub(crate) fn wait(&self, message: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
         let mut sending = pin!(self.send_async(message));
         let interrupt = match park::wait_until(sending.as_mut(), deadline) {
             Ok(outcome) => return outcome.map_err(|SendError(message)| SendTimeoutError::Closed(message)),
