@@ -27,10 +27,16 @@
 //! - An actor that computes delays the tasks of its worker until its slice ends.
 //! - `Handle::block_on`, `blocking_recv` and the like would block the worker, and panic or hang in
 //!   an actor: use [`await_future`].
+//!
+//! # Features
+//! - `tracing`: hooks with which the spans of the crate `tracing` follow the actor that has entered them
+//!   (`smarm_compat::tracing::Spans`).
 
 mod builder;
 mod host;
 mod reactor;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 pub use builder::{Builder, run};
 pub use smarm::compat::{TimedOut, await_deadline, await_future, await_timeout, on_native_stack};

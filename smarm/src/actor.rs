@@ -2,6 +2,7 @@
 
 pub(crate) mod belongings;
 pub(crate) mod home;
+mod hooked;
 pub(crate) mod local;
 pub(crate) mod native;
 pub(crate) mod panic_hook;

@@ -7,11 +7,13 @@ compile_error!(
 );
 
 mod actor;
+pub mod actor_local;
 pub mod channel;
 pub mod compat;
 mod config;
 mod context;
 mod current;
+pub mod hooks;
 pub mod host;
 pub mod io;
 mod join;
@@ -27,6 +29,7 @@ mod stack;
 pub mod supervisor;
 mod timer;
 
+pub use actor_local::ActorLocal;
 pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};

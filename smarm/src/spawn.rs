@@ -411,10 +411,16 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
     local.settle();
+    if local.hooked() {
+        local.begin_slice(slot);
+    }
     // SAFETY: `place` wrote the record for this actor, and `run` moves the closure out once. The
     // record is dropped once, after the last use.
     unsafe {
         ((*record).run)(record, slot.state.load().killed());
+        if local.hooked() {
+            local.end_last_slice(slot);
+        }
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
         local.leave(slot, Parting::End);
@@ -442,7 +448,9 @@ where
         Some(f())
     }));
     record.panicked.set(0);
-    record.belongings.end(record.pid);
+    if !record.belongings.end_if_none() {
+        end_belongings(record);
+    }
     let ending = match outcome {
         Ok(Some(value)) => {
             if record.watcher.is_some() {
@@ -456,6 +464,23 @@ where
     if let Err(unwanted) = result.send(ending) {
         discard(record, unwanted);
     }
+}
+
+/// Drops the actor's values of `actor_local!`, whose destructors may panic and ask for further values, and
+/// closes its mailboxes.
+#[cold]
+fn end_belongings(record: &Record) {
+    let belongings = record.belongings.make();
+    while let Some(value) = belongings.take_last() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            record.panicked.set(0);
+            if !payload.is::<Kill>() {
+                drop(report(record, message(&*payload), record.place.take()));
+            }
+            std::mem::forget(payload); // its own destructor might panic, too
+        }
+    }
+    record.belongings.end(record.pid);
 }
 
 /// Tells the watcher, if there is one, how the actor ended. Says whether it takes notice.

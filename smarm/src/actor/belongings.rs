@@ -26,9 +26,9 @@
 //! every end of an actor would have to look into it).
 
 use std::any::{Any, TypeId};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{
     AtomicPtr,
     Ordering::{Acquire, Relaxed, Release},
@@ -38,6 +38,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::park::own_code;
 use super::record::Record;
 use super::slot::slot;
+use crate::hooks::Saved;
 use crate::pid::Pid;
 
 /// In the word: the actor's closure has ended.
@@ -53,10 +54,38 @@ pub(crate) struct Word(AtomicPtr<Belongings>);
 pub(crate) struct Belongings {
     /// Used under the lock of the actor's index.
     mailboxes: UnsafeCell<Vec<Mailbox>>,
+    locals: RefCell<Vec<Local>>,
+    /// What the runtime's hooks have saved of the actor's context.
+    pub(super) saved: Cell<Saved>,
 }
 
 /// The way into one mailbox: the type of its messages, and a sender of them.
 pub(crate) type Mailbox = (TypeId, Box<dyn Any + Send + Sync>);
+
+/// Names a value that actors have: the address of its declaration, and its type.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(NonNull<()>, TypeId);
+
+impl Key {
+    pub(crate) fn new(declaration: NonNull<()>, of: TypeId) -> Self {
+        Self(declaration, of)
+    }
+}
+
+/// A value of `actor_local!`; none once it was dropped. It stays where it is in memory until then.
+struct Local {
+    key: Key,
+    value: Option<Box<dyn Any>>,
+}
+
+/// What an actor has under a key.
+pub(crate) enum Kept {
+    Absent,
+    /// It was there, and has been dropped.
+    Gone,
+    /// Where the value is.
+    There(NonNull<()>),
+}
 
 impl Word {
     /// Begins a life. By the spawner; others may be looking, with a stale pid.
@@ -92,21 +121,21 @@ impl Word {
         fresh
     }
 
-    /// Step 3, as far as others are concerned. By the actor, when its closure has ended.
+    /// Step 3 for an actor that has nothing: says whether that is so. By the actor, when its closure has
+    /// ended.
     #[inline(always)]
-    pub(crate) fn end(&self, pid: Pid) {
-        let word = self.0.load(Relaxed);
-        if word.is_null() {
+    pub(crate) fn end_if_none(&self) -> bool {
+        let none = self.0.load(Relaxed).is_null();
+        if none {
             // Release: whoever knows that the actor has ended sees it.
-            self.0.store(word.map_addr(|_| OVER), Release);
-        } else {
-            self.close(pid);
+            self.0.store(ptr::without_provenance_mut(OVER), Release);
         }
+        none
     }
 
-    #[cold]
-    fn close(&self, pid: Pid) {
-        let Some(belongings) = self.belongings() else { return };
+    /// Step 3, but for freeing. By the actor, when its closure has ended.
+    pub(crate) fn end(&self, pid: Pid) {
+        let belongings = self.make();
         let guard = lock(pid);
         self.0.store(self.0.load(Relaxed).map_addr(|address| address | OVER), Release);
         // SAFETY: under the lock.
@@ -131,6 +160,31 @@ fn free(word: &AtomicPtr<Belongings>) {
     // SAFETY: leaked by `make`, and freed once, by the drop of its word. Nobody else looks at it, as its
     // actor has ended (step 3).
     drop(unsafe { Box::from_raw(belongings) });
+}
+
+/// Values of `actor_local!`. No borrow of the list lasts while code of others runs.
+impl Belongings {
+    /// Looks for a value.
+    pub(crate) fn find(&self, key: Key) -> Kept {
+        let locals = self.locals.borrow();
+        match locals.iter().find(|local| local.key == key) {
+            None => Kept::Absent,
+            Some(Local { value: None, .. }) => Kept::Gone,
+            Some(Local { value: Some(value), .. }) => Kept::There(NonNull::from(&**value).cast()),
+        }
+    }
+
+    /// Keeps a value that is not there yet, whose type is the key's, and says where.
+    pub(crate) fn keep(&self, key: Key, value: Box<dyn Any>) -> NonNull<()> {
+        let address = NonNull::from(&*value).cast();
+        self.locals.borrow_mut().push(Local { key, value: Some(value) });
+        address
+    }
+
+    /// Takes the newest value that is left, to be dropped.
+    pub(crate) fn take_last(&self) -> Option<Box<dyn Any>> {
+        self.locals.borrow_mut().iter_mut().rev().find_map(|local| local.value.take())
+    }
 }
 
 impl Belongings {

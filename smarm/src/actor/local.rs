@@ -20,6 +20,7 @@
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
@@ -29,6 +30,7 @@ use super::ring::Ring;
 use super::slot::{Slot, slot};
 use super::state::{Commit, Woken};
 use crate::context::{self, Context};
+use crate::hooks::Hooks;
 use crate::host;
 use crate::pid::Pid;
 use crate::timer::wheel::Wheel;
@@ -62,6 +64,8 @@ pub(crate) enum Place {
     InPoll,
     /// A closure's that an actor runs on the worker's stack.
     InCall,
+    /// A context hook's, on behalf of an actor, on either stack.
+    InContextHook,
     /// The panic hook's, on an actor's stack. It must not leave it: another panic on this thread
     /// before the hook has ended would abort the process.
     InHook,
@@ -101,10 +105,12 @@ pub(crate) struct Local {
     host: RefCell<Option<Waker>>,
     /// The host wants the turn to end.
     pub(crate) turn_over: Cell<bool>,
+    /// Called where slices of actors begin and end.
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
 }
 
 impl Local {
-    pub(crate) fn new(home: &'static Home, now: u64) -> Self {
+    pub(crate) fn new(home: &'static Home, now: u64, hooks: Option<Arc<dyn Hooks>>) -> Self {
         Self {
             home,
             worker: UnsafeCell::new(Context::EMPTY),
@@ -122,6 +128,7 @@ impl Local {
             idle: Cell::new(false),
             host: RefCell::new(None),
             turn_over: Cell::new(false),
+            hooks,
         }
     }
 
@@ -381,11 +388,17 @@ impl Local {
     /// # Safety
     /// This worker owns the actor's stack, and the actor has left an errand.
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
+        if self.hooked() {
+            self.begin_slice(actor);
+        }
         self.place.set(Place::InPoll);
         // SAFETY: the errand stands on the stack of the actor, which is suspended in
         // `native::await_natively`, and does not unwind.
         let polled = unsafe { Errand::poll(actor.errand.get()) };
         self.place.set(Place::Worker);
+        if self.hooked() {
+            self.end_slice(actor);
+        }
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
             return true;
@@ -403,6 +416,9 @@ impl Local {
     #[inline(never)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
         debug_assert_eq!(self.own_code.get(), 0);
+        if self.hooked() && parting != Parting::End {
+            self.end_slice(actor);
+        }
         self.parting.set(parting);
         let heir = if parting == Parting::End { None } else { self.heir() };
         let to = match heir {
@@ -416,6 +432,9 @@ impl Local {
         // and an heir comes from the queue, so this thread owns its stack.
         unsafe { context::switch(actor.context.get(), to) };
         self.settle();
+        if self.hooked() {
+            self.begin_slice(actor);
+        }
     }
 
     /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.

@@ -377,6 +377,10 @@ fn misuse() -> Option<&'static str> {
             "smarm: a blocking call on the thread of a worker, outside any actor, would stop that worker; \
              use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor",
         ),
+        Place::InContextHook => Some(
+            "smarm: a blocking call inside a context hook cannot park the actor; \
+             hooks must not wait",
+        ),
         Place::Actor | Place::InHook => None,
     }
 }
