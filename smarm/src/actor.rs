@@ -9,6 +9,7 @@ pub(crate) mod panic_hook;
 pub(crate) mod park;
 pub(crate) mod record;
 mod ring;
+pub(crate) mod scope;
 pub(crate) mod slot;
 pub(crate) mod state;
 mod waker;

@@ -16,7 +16,7 @@
 //! is not would block the worker with all its actors. Waiting alone is right for either kind.
 //!
 //! A wait in a destructor of an actor that is being killed fails with [`Cancelled`], unless the
-//! descriptor is ready.
+//! descriptor is ready; and so does one in a [scope](crate::cancel) whose token was cancelled.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -51,14 +51,15 @@ use registration::{Registration, moved};
 
 pub use pool::{block_on_io, block_on_io_async, set_block_on_io_threads};
 
-/// The inner error of a wait that was given up because its actor is being killed. The outer one is
+/// The inner error of a wait that was given up because its actor is being killed, or a token of its
+/// [scope](crate::cancel) was cancelled. The outer one is
 /// of the kind [`io::ErrorKind::Other`], which std's helpers do not retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the actor is being killed, so this wait was given up")
+        f.write_str("the wait was cancelled")
     }
 }
 

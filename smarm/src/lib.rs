@@ -8,6 +8,7 @@ compile_error!(
 
 mod actor;
 pub mod actor_local;
+pub mod cancel;
 pub mod channel;
 pub mod compat;
 mod config;
@@ -30,6 +31,7 @@ pub mod supervisor;
 mod timer;
 
 pub use actor_local::ActorLocal;
+pub use cancel::{CancelToken, shield, with_cancel, with_deadline, with_timeout};
 pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};

@@ -187,8 +187,9 @@ impl Pid {
     /// Sends a message; waits for room if the mailbox is bounded and full.
     ///
     /// # Errors
-    /// [`SendError::NoActor`], [`SendError::NoMailbox`]; [`SendError::Cancelled`] if the caller is an actor
-    /// that is being killed, in a destructor, and would have to wait.
+    /// [`SendError::NoActor`], [`SendError::NoMailbox`]; [`SendError::TimedOut`] and
+    /// [`SendError::Cancelled`] if the wait for room is interrupted: by the caller's [scope](crate::cancel), or
+    /// because the caller is an actor that is being killed, in a destructor.
     ///
     /// # Panics
     /// If it has to wait where nothing may: in a future that an actor awaits, and on a worker's thread
@@ -358,7 +359,7 @@ pub enum SendError<M> {
     NoMailbox(M),
     /// The mailbox is full. Of the form that does not wait.
     Full(M),
-    /// The mailbox had no room in time. Of the forms with a time.
+    /// The mailbox had no room in time. Of the forms that block.
     TimedOut(M),
     /// The wait for room was cancelled. Of the forms that block.
     Cancelled(M),

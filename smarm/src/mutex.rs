@@ -161,8 +161,8 @@ impl<T: ?Sized> Mutex<T> {
     /// [`Duration::MAX`] waits for ever.
     ///
     /// # Errors
-    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if the
-    /// caller is an actor that is being killed, in a destructor, and would have to wait.
+    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if it would
+    /// have to wait and must not.
     ///
     /// ```
     /// use smarm::mutex::{LockError, Mutex};

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::actor::local::{Local, Parting};
 use crate::actor::park::{self, Kill, message};
 use crate::actor::record::{End, Record};
+use crate::actor::scope::Over;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::channel::oneshot;
@@ -474,7 +475,7 @@ fn end_belongings(record: &Record) {
     while let Some(value) = belongings.take_last() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             record.panicked.set(0);
-            if !payload.is::<Kill>() {
+            if !payload.is::<Kill>() && !payload.is::<Over>() {
                 drop(report(record, message(&*payload), record.place.take()));
             }
             std::mem::forget(payload); // its own destructor might panic, too
@@ -493,7 +494,7 @@ fn tell(record: &Record, end: &End<'_>) -> bool {
 #[cold]
 fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
     let place = record.place.take();
-    if payload.is::<Kill>() {
+    if payload.is::<Kill>() || payload.is::<Over>() {
         tell(record, &End::Killed);
         return Failure::killed();
     }

@@ -1,5 +1,5 @@
 //! What few actors have, and the others do not pay for: mailboxes that a pid reaches, values of
-//! `actor_local!`, what hooks have saved, and the scope of a deadline.
+//! `actor_local!`, what hooks have saved, and the scope of its waits.
 //!
 //! One word in the record points to all of it, and is null for an actor that has nothing of the kind:
 //!
@@ -33,10 +33,11 @@ use std::sync::atomic::{
     AtomicPtr,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::park::own_code;
+use super::park::{Interrupt, Running, Timer, own_code};
 use super::record::Record;
+use super::scope::{Scope, Subscription};
 use super::slot::slot;
 use crate::hooks::Saved;
 use crate::pid::Pid;
@@ -55,6 +56,12 @@ pub(crate) struct Belongings {
     /// Used under the lock of the actor's index.
     mailboxes: UnsafeCell<Vec<Mailbox>>,
     locals: RefCell<Vec<Local>>,
+    /// What its waits are in.
+    scope: RefCell<Option<Arc<Scope>>>,
+    /// Wakes it at the deadline of its scope, once it has waited there.
+    timer: RefCell<Option<Timer>>,
+    /// To the tokens of a scope that it has inherited.
+    subscriptions: RefCell<Vec<Subscription>>,
     /// What the runtime's hooks have saved of the actor's context.
     pub(super) saved: Cell<Saved>,
 }
@@ -142,6 +149,8 @@ impl Word {
         let mailboxes = mem::take(unsafe { &mut *belongings.mailboxes.get() });
         drop(guard);
         drop(mailboxes);
+        drop(belongings.subscriptions.take());
+        drop(belongings.set_scope(None));
     }
 }
 
@@ -188,6 +197,36 @@ impl Belongings {
 }
 
 impl Belongings {
+    /// The scope of the actor's waits, if they are in one.
+    pub(crate) fn scope(&self) -> Option<Arc<Scope>> {
+        self.scope.borrow().clone()
+    }
+
+    /// Whether that scope is over, and how. Sets the timer for its deadline, the first time.
+    pub(super) fn scope_over(&self, actor: Running) -> Option<Interrupt> {
+        let scope = self.scope.borrow();
+        let scope = scope.as_ref()?;
+        if scope.is_cancelled() {
+            return Some(Interrupt::Cancelled);
+        }
+        let mut timer = self.timer.borrow_mut();
+        let over = timer.get_or_insert_with(|| Timer::new(actor)).is_over(scope.deadline());
+        over.then_some(Interrupt::TimedOut)
+    }
+
+    /// Puts the actor's waits into another scope, and gives the one of before. The mark in the state word is
+    /// the caller's affair.
+    pub(super) fn set_scope(&self, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+        drop(self.timer.take());
+        self.scope.replace(scope)
+    }
+
+    /// Gives the scope to an actor that has not started, and has those subscriptions.
+    pub(super) fn inherit(&self, scope: Arc<Scope>, subscriptions: Vec<Subscription>) {
+        self.scope.replace(Some(scope));
+        self.subscriptions.replace(subscriptions);
+    }
+
     /// Changes the mailboxes of the actor, which is the caller or has not started. `f` runs no foreign
     /// code.
     pub(crate) fn with_mailboxes<R>(&self, pid: Pid, f: impl FnOnce(&mut Vec<Mailbox>) -> R) -> R {

@@ -3,16 +3,17 @@
 //! | the slice | begins in | ends in |
 //! |---|---|---|
 //! | the first | `spawn::main` | as the others |
-//! | the others | `Local::leave`, after the switch | `Local::leave`, before it |
-//! | a poll of what a parked actor awaits | `Local::poll` | `Local::poll` |
+//! | the others | [`Local::leave_hooked`], after the switch | [`Local::leave_hooked`], before it |
+//! | a poll of what a parked actor awaits | [`Local::poll_hooked`] | [`Local::poll_hooked`] |
 //! | the last | as the others | `spawn::main` |
 //!
-//! In `leave` the actor is on its own stack on both sides of the switch: the one that comes has settled
+//! In `leave_hooked` the actor is on its own stack on both sides of the switch: the one that comes has settled
 //! what the one that left wants done before its hook runs, and neither can be seen half-saved.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 
-use super::local::{Local, Place};
+use super::local::{Local, Parting, Place};
 use super::park::own_code;
 use super::slot::Slot;
 use crate::hooks::{Hooks, Saved};
@@ -46,6 +47,37 @@ impl Local {
             hooks.on_park(saved);
             drop(saved.take());
         });
+    }
+
+    /// As [`leave`](Self::leave), with hooks.
+    ///
+    /// # Safety
+    /// As for [`leave`](Self::leave).
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn leave_hooked(&self, actor: &'static Slot, parting: Parting) {
+        if parting == Parting::End {
+            // SAFETY: passed on. `end_last_slice` was called.
+            return unsafe { self.leave_plainly(actor, parting) };
+        }
+        self.end_slice(actor);
+        // SAFETY: passed on.
+        unsafe { self.leave_plainly(actor, parting) };
+        self.begin_slice(actor);
+    }
+
+    /// Polls the actor's errand, with hooks.
+    ///
+    /// # Safety
+    /// This worker owns the actor's stack, and the actor has left an errand.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn poll_hooked(&self, actor: &'static Slot) -> Poll<()> {
+        self.begin_slice(actor);
+        // SAFETY: passed on.
+        let polled = unsafe { self.poll_plainly(actor) };
+        self.end_slice(actor); // while the actor is still this thread's
+        polled
     }
 
     fn call_hook(&self, actor: &'static Slot, call: impl FnOnce(&dyn Hooks, &mut Saved)) {

@@ -22,7 +22,7 @@ use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::home::Home;
 use super::native::Errand;
@@ -388,17 +388,9 @@ impl Local {
     /// # Safety
     /// This worker owns the actor's stack, and the actor has left an errand.
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
-        if self.hooked() {
-            self.begin_slice(actor);
-        }
-        self.place.set(Place::InPoll);
-        // SAFETY: the errand stands on the stack of the actor, which is suspended in
-        // `native::await_natively`, and does not unwind.
-        let polled = unsafe { Errand::poll(actor.errand.get()) };
-        self.place.set(Place::Worker);
-        if self.hooked() {
-            self.end_slice(actor);
-        }
+        // SAFETY: passed on.
+        let polled =
+            unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } };
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
             return true;
@@ -408,6 +400,20 @@ impl Local {
         false
     }
 
+    /// Polls the actor's errand, without hooks.
+    ///
+    /// # Safety
+    /// As for [`poll`](Self::poll).
+    #[inline(always)]
+    pub(super) unsafe fn poll_plainly(&self, actor: &'static Slot) -> Poll<()> {
+        self.place.set(Place::InPoll);
+        // SAFETY: the errand stands on the stack of the actor, which is suspended in
+        // `native::await_natively`, and does not unwind.
+        let polled = unsafe { Errand::poll(actor.errand.get()) };
+        self.place.set(Place::Worker);
+        polled
+    }
+
     /// Leaves the running actor's stack for the next actor's or the worker's; returns when the actor
     /// is resumed, which after [`Parting::End`] it is not.
     ///
@@ -415,10 +421,21 @@ impl Local {
     /// `actor` is the running actor, on its own stack, which after `End` holds nothing more.
     #[inline(never)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
-        debug_assert_eq!(self.own_code.get(), 0);
-        if self.hooked() && parting != Parting::End {
-            self.end_slice(actor);
+        if self.hooked() {
+            // SAFETY: passed on.
+            return unsafe { self.leave_hooked(actor, parting) };
         }
+        // SAFETY: passed on.
+        unsafe { self.leave_plainly(actor, parting) };
+    }
+
+    /// As [`leave`](Self::leave), without hooks.
+    ///
+    /// # Safety
+    /// As for [`leave`](Self::leave).
+    #[inline(always)]
+    pub(super) unsafe fn leave_plainly(&self, actor: &'static Slot, parting: Parting) {
+        debug_assert_eq!(self.own_code.get(), 0);
         self.parting.set(parting);
         let heir = if parting == Parting::End { None } else { self.heir() };
         let to = match heir {
@@ -432,9 +449,6 @@ impl Local {
         // and an heir comes from the queue, so this thread owns its stack.
         unsafe { context::switch(actor.context.get(), to) };
         self.settle();
-        if self.hooked() {
-            self.begin_slice(actor);
-        }
     }
 
     /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.

@@ -13,8 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::belongings::Word;
+use super::belongings::{Belongings, Word};
 use super::local::Local;
+use super::scope::Scope;
+use super::slot::slot;
+use super::waker::waker;
 use crate::pid::Pid;
 use crate::stack::area;
 
@@ -55,7 +58,8 @@ pub(crate) struct Record {
     pub(crate) watcher: Option<Arc<dyn Watcher>>,
     /// Who is told of the ends of actors that this one spawns.
     mailbox: RefCell<Option<Arc<dyn Watcher>>>,
-    has_mailbox: Cell<bool>,
+    /// Actors that this one spawns get something from it: its watch, or its scope.
+    bequeaths: Cell<bool>,
     /// Where the last panic came from.
     pub(crate) place: Cell<Option<Box<str>>>,
     /// In which era of its worker (see [`Local::era`]) an unwinding was last seen to begin on this
@@ -82,7 +86,8 @@ impl Record {
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }
 
-    /// Writes the record of a new actor, which the calling actor watches if it has a mailbox.
+    /// Writes the record of a new actor, which the calling actor watches if it has a mailbox, and which
+    /// inherits its scope.
     ///
     /// # Safety
     /// `at` is where the record of an unused stack belongs, and the stack is the caller's.
@@ -93,10 +98,6 @@ impl Record {
         run: unsafe fn(*mut Self, bool),
         name: Option<Box<str>>,
     ) {
-        let watcher = with_current(|parent| match parent {
-            Some(parent) if parent.has_mailbox.get() => parent.mailbox.borrow().clone(),
-            _ => None,
-        });
         // Field by field: a whole that is built elsewhere would be copied right after it was written
         // in parts, which stalls.
         // SAFETY: by the caller.
@@ -109,22 +110,45 @@ impl Record {
             (&raw mut (*at).pid).write(pid);
             (&raw mut (*at).name).write(name);
             (&raw mut (*at).run).write(run);
-            (&raw mut (*at).watcher).write(watcher);
+            (&raw mut (*at).watcher).write(None);
             (&raw mut (*at).mailbox).write(RefCell::new(None));
-            (&raw mut (*at).has_mailbox).write(Cell::new(false));
+            (&raw mut (*at).bequeaths).write(Cell::new(false));
             (&raw mut (*at).place).write(Cell::new(None));
             (&raw mut (*at).panicked).write(Cell::new(0));
             (&raw mut (*at).ignores_kill).write(Cell::new(false));
             (&raw mut (*at).preemptible).write(Cell::new(false));
             (&raw mut (*at).undisturbed).write(Cell::new(0));
             (*at).belongings.clear();
+            with_current(|parent| match parent {
+                Some(parent) if parent.bequeaths.get() => (*at).inherit(parent),
+                _ => {}
+            });
         }
+    }
+
+    /// By the spawner, of a new actor.
+    #[cold]
+    fn inherit(&mut self, parent: &Self) {
+        self.watcher = parent.mailbox.borrow().clone();
+        if let Some(scope) = parent.belongings.belongings().and_then(Belongings::scope) {
+            let subscriptions = scope.subscribe_to_all(&waker(self.pid));
+            self.belongings.make().inherit(scope, subscriptions);
+            self.bequeaths.set(true);
+            slot(self.pid.index()).state.set_scoped(true);
+        }
+    }
+
+    /// Puts the waits of the running actor, whose record this is, into another scope. Gives the one of before.
+    pub(super) fn set_scope(&self, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+        self.bequeaths.set(true); // from now on a spawn has to look
+        slot(self.pid.index()).state.set_scoped(scope.is_some());
+        self.belongings.make().set_scope(scope)
     }
 
     /// From now on `watcher` is told of the ends of actors that this one spawns.
     pub(crate) fn set_mailbox(&self, watcher: Arc<dyn Watcher>) {
         let earlier = self.mailbox.replace(Some(watcher));
-        self.has_mailbox.set(true);
+        self.bequeaths.set(true);
         drop(earlier);
     }
 

@@ -21,6 +21,9 @@
 //! wake comes first, the commit finds `NOTIFIED` and the actor looks again, seeing the data
 //! because both are acquire-release; if the commit comes first, the wake finds `PARKED`.
 //!
+//! That the actor's waits are in a scope (a deadline or a token around them) is another bit, the actor's
+//! own: it is looked at together with the kill request.
+//!
 //! A kill request is a bit beside the phase. A commit expects the bit clear, so an actor with a
 //! kill request never parks before it has seen it.
 
@@ -43,6 +46,8 @@ pub(crate) const PARKED: u64 = 3;
 const PHASE: u64 = 0b111;
 /// Somebody asked the actor to unwind.
 const KILLED: u64 = 0b1000;
+/// The actor's waits are in a scope. Changed by the actor, or by its spawner before it starts.
+const SCOPED: u64 = 0b1_0000;
 /// The generation stands where it stands in a pid.
 const GENERATION_SHIFT: u32 = INDEX_BITS;
 
@@ -58,6 +63,11 @@ impl Snapshot {
     #[inline(always)]
     pub(crate) fn killed(self) -> bool {
         self.0 & KILLED != 0
+    }
+    /// Whether a wait has to mind more than what it waits for: a kill, or a scope.
+    #[inline(always)]
+    pub(crate) fn needs_care(self) -> bool {
+        self.0 & (KILLED | SCOPED) != 0
     }
     #[inline(always)]
     pub(crate) fn generation(self) -> u64 {
@@ -144,6 +154,15 @@ impl State {
                 Ok(_) => return Commit::Parked,
                 Err(found) => now = Snapshot(found),
             }
+        }
+    }
+
+    /// Notes whether the actor's waits are in a scope, in any phase. By the actor, or by its spawner.
+    pub(crate) fn set_scoped(&self, scoped: bool) {
+        if scoped {
+            self.0.fetch_or(SCOPED, Relaxed);
+        } else {
+            self.0.fetch_and(!SCOPED, Relaxed);
         }
     }
 
@@ -244,6 +263,21 @@ mod tests {
         assert_eq!(state.commit(|| false), Commit::Refused);
         assert_eq!(state.commit(|| true), Commit::Parked);
         assert!(state.load().killed());
+    }
+
+    #[test]
+    fn the_mark_of_a_scope_stays_through_parks_and_wakes_and_ends_with_the_life() {
+        let state = started(1);
+        state.set_scoped(true);
+        assert_eq!(state.commit(|| false), Commit::Parked);
+        assert_eq!(state.wake(1), Woken::Schedule);
+        assert!(state.load().needs_care() && !state.load().killed());
+        state.set_scoped(false);
+        assert!(!state.load().needs_care());
+        state.set_scoped(true);
+        assert_eq!(state.free(9), Freed::Reusable);
+        assert_eq!(state.occupy(), 2);
+        assert!(!state.load().needs_care());
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvError::Closed`] if the sender is gone without a value, or the value was received before.
     pub fn recv(mut self) -> Result<T, RecvError> {
-        park::wait(&mut self).unwrap_or(Err(RecvError::Cancelled))
+        park::wait(&mut self).unwrap_or_else(|interrupt| Err(interrupt.into()))
     }
 
     /// Takes the value if it is there.
@@ -365,7 +365,7 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    /// Never gives [`RecvError::Cancelled`].
+    /// Gives no other error than [`RecvError::Closed`].
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Shared { state, rx_waker, .. } = self.shared();
         // Pairs with the DONE of `finish`.

@@ -49,7 +49,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`RecvError::Closed`] when all messages were received and all senders are gone, or
-    /// [`close`](Self::close) was called.
+    /// [`close`](Self::close) was called; the others when the wait is interrupted.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         match self.try_recv() {
@@ -61,11 +61,11 @@ impl<T> Receiver<T> {
 
     fn recv_waiting(&self) -> Result<T, RecvError> {
         if self.shared().bound.is_some() {
-            return park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled));
+            return self.recv_bounded();
         }
         loop {
-            if park::wait(Arrival { receiver: self, registered: false }).is_err() {
-                return Err(RecvError::Cancelled);
+            if let Err(interrupt) = park::wait(Arrival { receiver: self, registered: false }) {
+                return Err(interrupt.into());
             }
             match self.try_recv() {
                 Ok(message) => return Ok(message),
@@ -73,6 +73,12 @@ impl<T> Receiver<T> {
                 Err(TryRecvError::Empty) => {}
             }
         }
+    }
+
+    /// Apart from [`recv_waiting`](Self::recv_waiting), so that the registers there are for the other kind.
+    #[inline(never)]
+    fn recv_bounded(&self) -> Result<T, RecvError> {
+        park::wait(Wait::new(self)).unwrap_or_else(|interrupt| Err(interrupt.into()))
     }
 
     /// Takes a message if there is one.
@@ -120,7 +126,7 @@ impl<T> Receiver<T> {
     /// and nobody is woken for it any more.
     ///
     /// # Errors
-    /// [`RecvError::Closed`] as [`recv`](Self::recv), and never [`RecvError::Cancelled`].
+    /// [`RecvError::Closed`] as [`recv`](Self::recv), and no other.
     pub fn recv_async(&mut self) -> Recv<'_, T> {
         Recv(Wait::new(self))
     }

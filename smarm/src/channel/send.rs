@@ -42,7 +42,8 @@ impl<T> Sender<T> {
     /// Sends a message; waits for room if the channel is bounded and full.
     ///
     /// # Errors
-    /// Gives the message back if the receiver is gone or closed the channel.
+    /// Gives the message back if the receiver is gone or closed the channel, or if the wait is interrupted
+    /// (see [`SendError`]).
     #[inline]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         match self.try_send(message) {
