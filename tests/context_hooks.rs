@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -12,6 +13,9 @@ use smarm::compat::{await_future, await_timeout, on_native_stack};
 use smarm::hooks::{self, Hooks, Saved};
 use smarm::{Config, JoinError, Pid, Runtime};
 use smarm_workspace::{Drops, OnDrop, PATIENCE, Signal, child, within};
+
+#[global_allocator]
+static ALLOCATOR: smarm::preempt::Allocator = smarm::preempt::Allocator::new();
 
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -151,6 +155,66 @@ fn an_actor_that_is_made_to_yield_keeps_its_context() {
                             assert_eq!(CONTEXT.get(), Some(n as u64));
                             turn.fetch_add(1, SeqCst);
                         }
+                    })
+                })
+                .collect();
+            actors.into_iter().for_each(|actor| actor.join().unwrap());
+        });
+    });
+}
+
+#[test]
+fn an_actor_that_is_made_to_yield_by_an_allocation_keeps_its_context() {
+    within(PATIENCE, || {
+        let config = Config::exact(1).slice(Duration::from_millis(1)).hooks(Carry);
+        smarm::runtime::init(config).run(|| {
+            let turn = Arc::new(AtomicUsize::new(0));
+            let actors: Vec<_> = (0..2)
+                .map(|n| {
+                    let turn = turn.clone();
+                    smarm::spawn(move || {
+                        smarm::preempt::on_allocation(true);
+                        CONTEXT.set(Some(n as u64));
+                        for round in 0..3 {
+                            while turn.load(SeqCst) != 2 * round + n {
+                                black_box(Box::new(round)); // the hooks allocate in there, too
+                            }
+                            assert_eq!(CONTEXT.get(), Some(n as u64));
+                            turn.fetch_add(1, SeqCst);
+                        }
+                    })
+                })
+                .collect();
+            actors.into_iter().for_each(|actor| actor.join().unwrap());
+        });
+    });
+}
+
+#[test]
+fn hooks_use_values_of_the_actor_while_it_is_made_to_yield_anywhere() {
+    smarm::actor_local! {
+        static SLICES: Cell<u64> = Cell::new(0);
+        static LISTS: RefCell<Vec<Box<u64>>> = RefCell::default();
+    }
+    within(PATIENCE, || {
+        let count = |_: &mut Saved| SLICES.try_with(|slices| slices.set(slices.get() + 1)).unwrap_or(());
+        let hooks = hooks::pair(count, count);
+        let config = Config::exact(1).slice(Duration::from_micros(100)).hooks((hooks, Carry));
+        smarm::runtime::init(config).run(|| {
+            let actors: Vec<_> = (0..300_u64)
+                .map(|n| {
+                    smarm::spawn(move || {
+                        smarm::preempt::on_allocation(true);
+                        CONTEXT.set(Some(n));
+                        for round in 0..20 {
+                            let inbox = smarm::mailbox::open::<u64>().unwrap();
+                            let list: Vec<Box<u64>> = (0..round).map(Box::new).collect();
+                            LISTS.set(list);
+                            smarm::self_pid().send(round).unwrap();
+                            assert_eq!((inbox.recv(), CONTEXT.get()), (Ok(round), Some(n)));
+                            assert_eq!(smarm::with_timeout(Duration::ZERO, smarm::yield_now), Ok(()));
+                        }
+                        assert!(SLICES.get() > 0);
                     })
                 })
                 .collect();

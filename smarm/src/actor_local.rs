@@ -1,6 +1,6 @@
 //! Values of which each actor has its own.
 //!
-//! [`actor_local!`](crate::actor_local) is to actors what `std::thread_local!` is to threads. A value is
+//! [`actor_local!`](macro@crate::actor_local) is to actors what `std::thread_local!` is to threads. A value is
 //! made when an actor first asks for it, and dropped when the actor's closure has ended, on the actor's
 //! own stack, before those who join it are woken; the one made last is dropped first.
 //!
@@ -51,7 +51,7 @@ use std::thread::LocalKey;
 use crate::actor::belongings::{Kept, Key, Word};
 use crate::actor::local::Local;
 
-/// Declares values of which each actor has its own. See [`ActorLocal`] and the [module](crate::actor_local).
+/// Declares values of which each actor has its own. See [`ActorLocal`] and the [module](mod@crate::actor_local).
 ///
 /// The syntax is that of `std::thread_local!`.
 ///
@@ -88,7 +88,7 @@ macro_rules! actor_local {
     };
 }
 
-/// A value of which each actor has its own, declared with [`actor_local!`](crate::actor_local).
+/// A value of which each actor has its own, declared with [`actor_local!`](macro@crate::actor_local).
 pub struct ActorLocal<T: 'static> {
     init: fn() -> T,
     /// The value of a caller that is no actor.

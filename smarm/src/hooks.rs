@@ -52,7 +52,7 @@
 //! - A hook that panics ends the process, after the panic hook has said why: there is nobody to give the
 //!   panic to, since a hook may run in the middle of an allocation, and a context that is half taken off
 //!   would show up at a neighbour.
-//! - It has the actor's values of [`actor_local!`](crate::actor_local), but for the last `on_park`: they are
+//! - It has the actor's values of [`actor_local!`](macro@crate::actor_local), but for the last `on_park`: they are
 //!   gone by then (`try_with` says so).
 //! - It can spawn, send and wake; [`self_pid`](crate::self_pid) names the actor.
 

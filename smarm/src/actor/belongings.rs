@@ -121,6 +121,8 @@ impl Word {
         if let Some(belongings) = self.belongings() {
             return belongings;
         }
+        // A yield at the allocation would call hooks, which may come here, too.
+        let _own_code = own_code();
         let fresh = Box::leak(Box::<Belongings>::default());
         let over = self.0.load(Relaxed).addr() & OVER;
         // Release: pairs with `visit`.
@@ -143,11 +145,14 @@ impl Word {
     /// Step 3, but for freeing. By the actor, when its closure has ended.
     pub(crate) fn end(&self, pid: Pid) {
         let belongings = self.make();
+        // Nobody makes the actor yield under the lock.
+        let own_code = own_code();
         let guard = lock(pid);
         self.0.store(self.0.load(Relaxed).map_addr(|address| address | OVER), Release);
         // SAFETY: under the lock.
         let mailboxes = mem::take(unsafe { &mut *belongings.mailboxes.get() });
         drop(guard);
+        drop(own_code);
         drop(mailboxes);
         drop(belongings.subscriptions.take());
         drop(belongings.set_scope(None));
@@ -186,6 +191,7 @@ impl Belongings {
     /// Keeps a value that is not there yet, whose type is the key's, and says where.
     pub(crate) fn keep(&self, key: Key, value: Box<dyn Any>) -> NonNull<()> {
         let address = NonNull::from(&*value).cast();
+        let _own_code = own_code(); // as in `make`
         self.locals.borrow_mut().push(Local { key, value: Some(value) });
         address
     }

@@ -27,11 +27,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use super::belongings::Belongings;
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;
-use super::scope::{self, Scope};
+use super::scope::{self, Scope, heeds_scope, interrupt, take_care};
 use super::slot::Slot;
 use super::waker::waker;
 use crate::pid::Pid;
@@ -93,16 +92,6 @@ impl Running {
     #[inline(always)]
     pub(super) fn needs_care(self) -> bool {
         self.slot.state.load().needs_care()
-    }
-
-    /// The scope of the actor's waits.
-    pub(super) fn scope(self) -> Option<Arc<Scope>> {
-        self.record().belongings.belongings().and_then(Belongings::scope)
-    }
-
-    /// Puts the actor's waits into another scope. Gives the one of before.
-    pub(super) fn set_scope(self, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
-        self.record().set_scope(scope)
     }
 
     #[inline(always)]
@@ -178,12 +167,6 @@ impl Running {
     #[cold]
     pub(super) fn goes_to_the_end(self) -> bool {
         self.obey() || is_unwinding()
-    }
-
-    /// Whether the scope of the actor's waits is over, and how. By whoever owns its stack.
-    #[cold]
-    pub(super) fn scope_over(self) -> Option<Interrupt> {
-        self.record().belongings.belongings()?.scope_over(self)
     }
 
     /// Unwinds, unless the actor does so already.
@@ -320,38 +303,6 @@ fn wait_actor<F: Future>(
             return Err(Interrupt::TimedOut);
         }
     }
-}
-
-/// What an actor that is to be killed, or is in a scope, does before it parks: unwinds, ends the wait, or says
-/// whether it parks although it is killed. Knows nothing of the future, which so can stay in registers.
-#[cold]
-#[inline(never)]
-fn take_care(actor: Running, manner: Manner) -> Result<bool, Interrupt> {
-    let killed = if manner == Manner::Unbroken { actor.killed() } else { actor.obey() };
-    if killed && manner == Manner::Breakable {
-        return Err(Interrupt::Cancelled);
-    }
-    match actor.scope_over() {
-        Some(over) if heeds_scope(manner) => Err(interrupt(over, manner)),
-        _ => Ok(killed),
-    }
-}
-
-/// Whether a scope ends such a wait of the caller.
-fn heeds_scope(manner: Manner) -> bool {
-    match manner {
-        Manner::Breakable => true,
-        Manner::Uncancelled => !is_unwinding(),
-        Manner::Unbroken => false,
-    }
-}
-
-/// A scope ends a wait: gives what the wait fails with, or unwinds if it cannot fail.
-fn interrupt(interrupt: Interrupt, manner: Manner) -> Interrupt {
-    if manner != Manner::Breakable {
-        scope::unwind(interrupt);
-    }
-    interrupt
 }
 
 /// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.

@@ -120,26 +120,37 @@ impl Record {
             (&raw mut (*at).undisturbed).write(Cell::new(0));
             (*at).belongings.clear();
             with_current(|parent| match parent {
-                Some(parent) if parent.bequeaths.get() => (*at).inherit(parent),
+                Some(parent) if parent.bequeaths.get() => Self::inherit(at, parent),
                 _ => {}
             });
         }
     }
 
-    /// By the spawner, of a new actor.
+    /// Gives a new actor what its parent has for it.
+    ///
+    /// # Safety
+    /// As for [`write`](Self::write), which has written all else.
     #[cold]
-    fn inherit(&mut self, parent: &Self) {
-        self.watcher = parent.mailbox.borrow().clone();
+    unsafe fn inherit(at: *mut Self, parent: &Self) {
+        let watcher = parent.mailbox.borrow().clone();
+        // SAFETY: by the caller. Others may be looking at the belongings, so there is no exclusive reference.
+        let child = unsafe {
+            (&raw mut (*at).watcher).write(watcher);
+            &*at
+        };
         if let Some(scope) = parent.belongings.belongings().and_then(Belongings::scope) {
-            let subscriptions = scope.subscribe_to_all(&waker(self.pid));
-            self.belongings.make().inherit(scope, subscriptions);
-            self.bequeaths.set(true);
-            slot(self.pid.index()).state.set_scoped(true);
+            let subscriptions = scope.subscribe_to_all(&waker(child.pid));
+            child.belongings.make().inherit(scope, subscriptions);
+            child.bequeaths.set(true);
+            slot(child.pid.index()).state.set_scoped(true);
         }
     }
 
     /// Puts the waits of the running actor, whose record this is, into another scope. Gives the one of before.
     pub(super) fn set_scope(&self, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+        if scope.is_none() && self.belongings.belongings().is_none() {
+            return None;
+        }
         self.bequeaths.set(true); // from now on a spawn has to look
         slot(self.pid.index()).state.set_scoped(scope.is_some());
         self.belongings.make().set_scope(scope)

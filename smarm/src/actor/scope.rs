@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::park::{Interrupt, Running, is_unwinding, resume_panic};
+use super::belongings::Belongings;
+use super::park::{Interrupt, Manner, Running, is_unwinding, resume_panic};
 
 /// Something that can be cancelled.
 pub(crate) trait Cancel: Send + Sync {
@@ -130,9 +131,56 @@ impl Drop for Entered {
 
 fn replace(owner: Option<Running>, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
     match owner {
-        Some(actor) => actor.set_scope(scope),
+        Some(actor) => actor.record().set_scope(scope),
         None => OUTSIDE.replace(scope),
     }
+}
+
+impl Running {
+    /// The scope of the actor's waits.
+    fn scope(self) -> Option<Arc<Scope>> {
+        self.record().belongings.belongings().and_then(Belongings::scope)
+    }
+
+    /// Whether that is over, and how. By whoever owns the actor's stack.
+    #[cold]
+    pub(super) fn scope_over(self) -> Option<Interrupt> {
+        self.record().belongings.belongings()?.scope_over(self)
+    }
+}
+
+/// What an actor that is to be killed, or is in a scope, does before it parks: unwinds, ends the wait, or says
+/// whether it parks although it is killed. Knows nothing of the future, which so can stay in registers.
+#[cold]
+#[inline(never)]
+pub(super) fn take_care(actor: Running, manner: Manner) -> Result<bool, Interrupt> {
+    let killed = if manner == Manner::Unbroken { actor.killed() } else { actor.obey() };
+    if killed && manner == Manner::Breakable {
+        return Err(Interrupt::Cancelled);
+    }
+    if heeds_scope(manner)
+        && let Some(over) = actor.scope_over()
+    {
+        return Err(interrupt(over, manner));
+    }
+    Ok(killed)
+}
+
+/// Whether a scope ends such a wait of the caller.
+pub(super) fn heeds_scope(manner: Manner) -> bool {
+    match manner {
+        Manner::Breakable => true,
+        Manner::Uncancelled => !is_unwinding(),
+        Manner::Unbroken => false,
+    }
+}
+
+/// A scope ends a wait: gives what the wait fails with, or unwinds if it cannot fail.
+pub(super) fn interrupt(interrupt: Interrupt, manner: Manner) -> Interrupt {
+    if manner != Manner::Breakable {
+        unwind(interrupt);
+    }
+    interrupt
 }
 
 /// Unwinds to where the caller's scope was entered: the wait that was interrupted has no way to say so.
