@@ -194,7 +194,7 @@ fn an_actor_that_is_made_to_yield_by_an_allocation_keeps_its_context() {
 fn hooks_use_values_of_the_actor_while_it_is_made_to_yield_anywhere() {
     smarm::actor_local! {
         static SLICES: Cell<u64> = Cell::new(0);
-        static LISTS: RefCell<Vec<Box<u64>>> = RefCell::default();
+        static LISTS: RefCell<Vec<String>> = RefCell::default();
     }
     within(PATIENCE, || {
         let count = |_: &mut Saved| SLICES.try_with(|slices| slices.set(slices.get() + 1)).unwrap_or(());
@@ -208,7 +208,7 @@ fn hooks_use_values_of_the_actor_while_it_is_made_to_yield_anywhere() {
                         CONTEXT.set(Some(n));
                         for round in 0..20 {
                             let inbox = smarm::mailbox::open::<u64>().unwrap();
-                            let list: Vec<Box<u64>> = (0..round).map(Box::new).collect();
+                            let list: Vec<String> = (0..round).map(|n| n.to_string()).collect();
                             LISTS.set(list);
                             smarm::self_pid().send(round).unwrap();
                             assert_eq!((inbox.recv(), CONTEXT.get()), (Ok(round), Some(n)));
