@@ -32,6 +32,10 @@
 //! - An actor that computes delays the tasks of its worker until its slice ends.
 //! - `Handle::block_on`, `blocking_recv` and the like would block the worker, and panic or hang in
 //!   an actor: use [`await_future`].
+//!
+//! # Features
+//! - `tracing`: hooks with which the spans of the crate `tracing` follow the actor that has entered them
+//!   (`smarm_compat::tracing::Spans`).
 
 mod attach;
 mod builder;
@@ -41,6 +45,8 @@ mod local;
 mod own;
 mod parker;
 mod reactor;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
 pub use attach::attach;
 pub use builder::{Builder, run};

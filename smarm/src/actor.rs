@@ -1,12 +1,15 @@
 //! Actors: their slots, state words, wakers, and how they wait.
 
+pub(crate) mod belongings;
 pub(crate) mod home;
+mod hooked;
 pub(crate) mod local;
 pub(crate) mod native;
 pub(crate) mod panic_hook;
 pub(crate) mod park;
 pub(crate) mod record;
 mod ring;
+pub(crate) mod scope;
 pub(crate) mod seat;
 pub(crate) mod slot;
 pub(crate) mod state;

@@ -12,7 +12,7 @@
 //! | face | in | names |
 //! |---|---|---|
 //! | blocking | actors and OS threads | `send`, `recv`, and with `_timeout` or `_deadline` |
-//! | async | tasks | `send_async`, `recv_async`, `poll_recv`, and a [`Stream`](futures_core::Stream) |
+//! | async | tasks | `send_async`, `recv_async`, `poll_recv`, a [`Stream`](futures_core::Stream), a [`Sink`](futures_sink::Sink) |
 //! | immediate | anywhere | `try_send`, `try_recv` |
 //!
 //! ```
@@ -41,6 +41,9 @@
 //!   message: it was received, or it is still in the channel; it was sent, or it is given back.
 //! - An operation that need not wait takes no lock, unless somebody else waits to send.
 //!
+//! What becomes of an async operation that is *dropped half-way*, as a `select!` does with those that
+//! lose, stands with each.
+//!
 //! How it is done stands in the files `list` (the queue), `bound` (permits and waiting senders),
 //! `waitlist` (the queue of those who wait) and `shared` (who frees what).
 
@@ -51,17 +54,20 @@ mod list;
 pub mod oneshot;
 mod receive;
 mod send;
+mod sending;
 mod shared;
+mod sink;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod waitlist;
 
-pub use bound::Sending;
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use receive::{IntoIter, Iter, Receiver, Recv, TryIter};
 pub use send::Sender;
+pub use sending::Sending;
 
 use bound::Bound;
 use shared::Shared;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::native;
 use crate::actor::park::Interrupt;
+use crate::actor::scope;
 
 /// The future was not ready in time, and has been dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ impl std::error::Error for TimedOut {}
 /// Waits for `future` and gives its output. In an actor, other actors run meanwhile; on a plain
 /// thread, the thread parks.
 ///
-/// If the actor is killed, the future is dropped and the actor unwinds. In a destructor of an actor
+/// If the actor is killed, the future is dropped and the actor unwinds. If its [scope](crate::cancel) is over,
+/// the future is dropped and the actor unwinds to the scope. In a destructor of an actor
 /// that unwinds already, the wait goes on to its end.
 ///
 /// # Panics
@@ -52,15 +54,16 @@ impl std::error::Error for TimedOut {}
 pub fn await_future<F: Future>(future: F) -> F::Output {
     match native::await_natively(future, None) {
         Ok(output) => output,
-        Err(interrupt) => unreachable!("a wait without deadline, to the end, ended with {interrupt:?}"),
+        Err(interrupt) => interrupted(interrupt),
     }
 }
 
 /// As [`await_future`], for at most `timeout`.
 ///
 /// # Errors
-/// [`TimedOut`], if the future was not ready in time; it has been dropped then. It is polled at least
-/// once, and wins if it is ready at that poll.
+/// [`TimedOut`], if the future was not ready in time, or by the deadline of the actor's
+/// [scope](crate::cancel); it has been dropped then. It is polled at least once, and wins if it is ready at
+/// that poll.
 ///
 /// # Panics
 /// As [`await_future`].
@@ -83,8 +86,15 @@ pub fn await_timeout<F: Future>(timeout: Duration, future: F) -> Result<F::Outpu
 pub fn await_deadline<F: Future>(deadline: Instant, future: F) -> Result<F::Output, TimedOut> {
     native::await_natively(future, Some(deadline)).map_err(|interrupt| match interrupt {
         Interrupt::TimedOut => TimedOut,
-        Interrupt::Cancelled => unreachable!("a wait to the end was cancelled"),
+        Interrupt::Cancelled => interrupted(interrupt),
     })
+}
+
+/// A scope has ended an await that cannot say so.
+#[cold]
+fn interrupted(interrupt: Interrupt) -> ! {
+    scope::unwind(interrupt);
+    unreachable!("an await of an actor that unwinds was ended by its scope: {interrupt:?}")
 }
 
 /// Runs `f` on the worker's own stack, which is as deep as a thread's: for code of others with deep

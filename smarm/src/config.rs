@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::hooks::{Hooks, Installed};
 use crate::pid::LAST_GENERATION;
 use crate::scheduler::shared::Settings;
 use crate::stack::area::{Area, MAX_SIZE, MIN_SIZE};
@@ -37,6 +39,7 @@ pub struct Config {
     name: String,
     mprotect_guards: bool,
     last_generation: u64,
+    hooks: Installed,
 }
 
 impl Default for Config {
@@ -56,6 +59,7 @@ impl Config {
             name: "smarm".into(),
             mprotect_guards: false,
             last_generation: LAST_GENERATION,
+            hooks: Installed::default(),
         }
     }
 
@@ -92,6 +96,13 @@ impl Config {
         self
     }
 
+    /// Calls these where an actor gets and leaves its thread, so that what it keeps in thread-locals
+    /// follows it; see [`hooks`](crate::hooks). They take the place of earlier ones: a tuple has two.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Installed(Some(Arc::new(hooks)));
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn last_generation(mut self, last: u64) -> Self {
         self.last_generation = last;
@@ -113,6 +124,7 @@ impl Config {
             guard,
             slice: self.slice,
             last_generation: self.last_generation,
+            hooks: self.hooks.clone(),
         })
     }
 }

@@ -4,15 +4,15 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use crate::actor::local::Local;
-use crate::actor::park::{self, Running};
-use crate::actor::record;
+use crate::actor::park::{self, Interrupt, Running};
+use crate::actor::{record, scope};
 use crate::pid::Pid;
 
 /// Sleeps for at least `duration`. Other actors run meanwhile. On a plain thread, the thread sleeps.
 ///
 /// A runtime of its own wakes an actor within some 0.1 ms of the deadline when the worker is free; on
 /// tokio it is tokio's timer, with its granularity of 1 ms. In a destructor of an actor that is being
-/// killed it returns at once.
+/// killed it returns at once. If the caller's [scope](crate::cancel) is over before, the sleep unwinds to it.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub fn sleep(duration: Duration) {
     match Instant::now().checked_add(duration) {
         Some(deadline) => sleep_until(deadline),
         // For ever: the clock does not reach that far. Only a kill ends it.
-        None => drop(park::wait(pending::<()>())),
+        None => sleep_for(None),
     }
 }
 
@@ -41,8 +41,18 @@ pub fn sleep(duration: Duration) {
 /// As [`sleep`].
 #[track_caller]
 pub fn sleep_until(deadline: Instant) {
-    // The wait ends by the deadline, or is cancelled in a destructor.
-    let _ = park::wait_until(pending::<()>(), Some(deadline));
+    sleep_for(Some(deadline));
+}
+
+#[track_caller]
+fn sleep_for(deadline: Option<Instant>) {
+    match park::wait_until(pending::<()>(), deadline) {
+        Err(interrupt @ Interrupt::TimedOut) if scope::soonest(deadline) != deadline => {
+            scope::unwind(interrupt)
+        }
+        Err(interrupt @ Interrupt::Cancelled) => scope::unwind(interrupt), // not in a destructor
+        _ => {}
+    }
 }
 
 /// Lets the other actors of this worker run, then goes on. On a plain thread it is

@@ -17,7 +17,7 @@
 //! is not would block the worker with all its actors. Waiting alone is right for either kind.
 //!
 //! A wait in a destructor of an actor that is being killed fails with [`Cancelled`], unless the
-//! descriptor is ready.
+//! descriptor is ready; and so does one in a [scope](crate::cancel) whose token was cancelled.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -54,14 +54,15 @@ use registration::{Registration, moved};
 pub use poll::{PollStream, wait_poll, with_reactor};
 pub use pool::{block_on_io, block_on_io_async, set_block_on_io_threads};
 
-/// The inner error of a wait that was given up because its actor is being killed. The outer one is
+/// The inner error of a wait that was given up because its actor is being killed, or a token of its
+/// [scope](crate::cancel) was cancelled. The outer one is
 /// of the kind [`io::ErrorKind::Other`], which std's helpers do not retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancelled;
 
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the actor is being killed, so this wait was given up")
+        f.write_str("the wait was cancelled")
     }
 }
 
@@ -125,6 +126,8 @@ pub fn wait_writable_timeout(fd: impl AsFd, timeout: Duration) -> io::Result<()>
 
 /// The future of [`wait_readable`]. It is polled where a worker's turn is, natively or on tokio.
 ///
+/// Dropped half-way, it takes its waker back; readiness that it was woken for stays with the descriptor.
+///
 /// # Errors
 /// As for [`wait_readable`], and [`io::ErrorKind::Unsupported`] on a thread that has no reactor.
 pub async fn wait_readable_async(fd: impl AsFd) -> io::Result<()> {
@@ -132,6 +135,8 @@ pub async fn wait_readable_async(fd: impl AsFd) -> io::Result<()> {
 }
 
 /// The future of [`wait_writable`]. It is polled where a worker's turn is, natively or on tokio.
+///
+/// Dropped half-way, as [`wait_readable_async`].
 ///
 /// # Errors
 /// As for [`wait_readable`], and [`io::ErrorKind::Unsupported`] on a thread that has no reactor.

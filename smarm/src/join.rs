@@ -123,9 +123,11 @@ impl Drop for Report {
 /// Why a bounded wait for an actor ended.
 #[derive(Debug)]
 pub enum JoinTimeoutError<T> {
-    /// The time is over and the actor runs on; the handle comes back.
+    /// The time is over, or that of the caller's [scope](crate::cancel), and the actor runs on; the handle
+    /// comes back.
     TimedOut(JoinHandle<T>),
-    /// The waiting actor is being killed and already unwinds; the handle comes back.
+    /// A token of the caller's [scope](crate::cancel) was cancelled, or the waiting actor is being killed and
+    /// already unwinds; the handle comes back.
     Cancelled(JoinHandle<T>),
     /// The actor ended without a result.
     Ended(JoinError),
@@ -135,7 +137,7 @@ pub enum JoinTimeoutError<T> {
 ///
 /// An actor waits with [`join`](Self::join), async code awaits the handle itself, and a plain thread
 /// may join too. Dropping the handle detaches the actor; dropping it half-way through an `.await` is
-/// the same.
+/// the same: the actor runs on, and its result is dropped. Await `&mut handle` to keep it.
 #[must_use = "dropping the handle detaches the actor; use `drop` or `let _` to say so"]
 pub struct JoinHandle<T> {
     pid: Pid,
@@ -154,7 +156,8 @@ impl<T> JoinHandle<T> {
 
     /// Waits for the end of the actor.
     ///
-    /// In a destructor of an actor that is being killed, it waits all the same.
+    /// In a destructor of an actor that is being killed, it waits all the same. If the caller's
+    /// [scope](crate::cancel) is over before, it unwinds to that, and the actor is detached.
     ///
     /// # Errors
     /// The actor panicked or was killed.

@@ -7,14 +7,18 @@ compile_error!(
 );
 
 mod actor;
+pub mod actor_local;
+pub mod cancel;
 pub mod channel;
 pub mod compat;
 mod config;
 mod context;
 mod current;
+pub mod hooks;
 pub mod host;
 pub mod io;
 mod join;
+pub mod mailbox;
 pub mod mutex;
 pub mod net;
 mod pid;
@@ -26,6 +30,8 @@ mod stack;
 pub mod supervisor;
 mod timer;
 
+pub use actor_local::ActorLocal;
+pub use cancel::{CancelToken, shield, with_cancel, with_deadline, with_timeout};
 pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};

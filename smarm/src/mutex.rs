@@ -161,8 +161,8 @@ impl<T: ?Sized> Mutex<T> {
     /// [`Duration::MAX`] waits for ever.
     ///
     /// # Errors
-    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if the
-    /// caller is an actor that is being killed, in a destructor, and would have to wait.
+    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if it would
+    /// have to wait and must not.
     ///
     /// ```
     /// use smarm::mutex::{LockError, Mutex};
@@ -207,7 +207,10 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// Locks the mutex in async code. There is no timeout: the task's own way to time out drops the
-    /// future, which gives up the place in the queue.
+    /// future.
+    ///
+    /// Dropped half-way, the future gives up its place in the queue; if the mutex has just been handed
+    /// to it, it hands it on to the next in the queue.
     ///
     /// The guard is not `Send`, so the compiler asks for it to be dropped before the next `await` of
     /// a task that can move between threads.
@@ -323,7 +326,7 @@ impl<T: ?Sized> Mutex<T> {
     }
 }
 
-/// The future of [`Mutex::lock_async`].
+/// The future of [`Mutex::lock_async`]. Dropped half-way, it hands on what it may have got.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Lock<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_deque::Worker as Deque;
 
 use crate::actor::record::Record;
-use crate::actor::{panic_hook, park, slot};
+use crate::actor::{panic_hook, park, scope, slot};
 use crate::config::{Config, InitError};
 use crate::host::native;
 use crate::join::{JoinError, JoinHandle};
@@ -171,7 +171,7 @@ impl Runtime {
         park::check_may_wait(); // before there is something to wait for
         // SAFETY: `f` and its result are `Send`. What they borrow outlives the actor, because
         // `join_unbroken` neither returns nor unwinds before the actor has ended.
-        let spawned = unsafe { Builder::new().runtime(&self.handle).spawn_unchecked(f) };
+        let spawned = unsafe { Builder::new().runtime(&self.handle).spawn_unchecked(f, |_| ()) };
         let handle = spawned.unwrap_or_else(|error| panic!("smarm: {error}"));
         match handle.join_unbroken() {
             Ok(value) => value,
@@ -224,6 +224,7 @@ impl Runtime {
             return Ok(());
         }
         let deadline = Instant::now().checked_add(patience);
+        let _shield = scope::enter(None); // the patience is what was asked for
         let waited = if self.threads.is_empty() {
             Ok(()) // its workers are polled by others, who may be this very thread
         } else {

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::actor::local::Local;
 use crate::actor::park::{self, Kill, message};
 use crate::actor::record::{End, Record};
+use crate::actor::scope::Over;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::channel::oneshot;
@@ -59,7 +60,7 @@ where
     let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
     match core.acquire(core.shared.settings.area) {
         // SAFETY: `Send` and `'static`; the stack was just acquired.
-        Ok(slot) => unsafe { spawn_on(core, slot, None, f) },
+        Ok(slot) => unsafe { spawn_on(core, slot, None, f, |_| ()) },
         Err(error) => fail_to_spawn(SpawnError::Stack(error)),
     }
 }
@@ -199,7 +200,7 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: `Send` and `'static`.
-        unsafe { self.spawn_unchecked(f) }
+        unsafe { self.spawn_unchecked(f, |_| ()) }
     }
 
     /// Spawns the actor on this very worker. See [`spawn_local`](crate::spawn_local).
@@ -218,7 +219,7 @@ impl Builder {
             return Ok(refuse(slot, &core.shared, f));
         }
         // SAFETY: `'static`, and `keep` ties it to this thread; the stack was acquired above.
-        let handle = unsafe { create(slot, self.name, f) };
+        let handle = unsafe { create(slot, self.name, f, |_| ()) };
         core.keep(slot);
         Ok(handle)
     }
@@ -241,27 +242,37 @@ impl Builder {
         }
     }
 
-    /// As [`spawn`](Self::spawn) for what the compiler cannot see to be `Send` and `'static`.
+    /// As [`spawn`](Self::spawn) for what the compiler cannot see to be `Send` and `'static`. `prepare` is
+    /// called with the actor's record before anybody else knows of the actor; not called for one that is
+    /// refused.
     ///
     /// # Safety
     /// `f` and its result may be sent to another thread, and what they borrow outlives the actor.
     #[inline(always)]
-    pub(crate) unsafe fn spawn_unchecked<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    pub(crate) unsafe fn spawn_unchecked<F, T>(
+        self,
+        f: F,
+        prepare: impl FnOnce(&Record),
+    ) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T,
     {
         if let (Some(core), None) = (self.own_core(), self.worker) {
             let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
             // SAFETY: passed on.
-            return Ok(unsafe { spawn_on(core, slot, self.name, f) });
+            return Ok(unsafe { spawn_on(core, slot, self.name, f, prepare) });
         }
         // SAFETY: passed on.
-        unsafe { self.spawn_elsewhere(f) }
+        unsafe { self.spawn_elsewhere(f, prepare) }
     }
 
     /// # Safety
     /// As for [`spawn_unchecked`](Self::spawn_unchecked).
-    unsafe fn spawn_elsewhere<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
+    unsafe fn spawn_elsewhere<F, T>(
+        self,
+        f: F,
+        prepare: impl FnOnce(&Record),
+    ) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T,
     {
@@ -278,7 +289,7 @@ impl Builder {
             return Ok(refuse(slot, shared, f));
         }
         // SAFETY: passed on; the stack was acquired above.
-        let handle = unsafe { create(slot, self.name, f) };
+        let handle = unsafe { create(slot, self.name, f, prepare) };
         match self.worker.map(|worker| shared.homes[worker]) {
             Some(home) if home.push(slot) => home.rouse(),
             Some(_) => {} // somebody else has woken that worker
@@ -293,7 +304,13 @@ impl Builder {
 /// # Safety
 /// As for [`Builder::spawn_unchecked`]; the stack of the slot was acquired for this.
 #[inline(always)]
-unsafe fn spawn_on<F, T>(core: &Core, slot: &'static Slot, name: Option<Box<str>>, f: F) -> JoinHandle<T>
+unsafe fn spawn_on<F, T>(
+    core: &Core,
+    slot: &'static Slot,
+    name: Option<Box<str>>,
+    f: F,
+    prepare: impl FnOnce(&Record),
+) -> JoinHandle<T>
 where
     F: FnOnce() -> T,
 {
@@ -301,7 +318,7 @@ where
         return refuse(slot, &core.shared, f);
     }
     // SAFETY: passed on.
-    let handle = unsafe { create(slot, name, f) };
+    let handle = unsafe { create(slot, name, f, prepare) };
     core.offer(slot);
     park::yield_if_overdue();
     handle
@@ -337,7 +354,12 @@ fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
 /// As for [`Builder::spawn_unchecked`], unless the actor is kept on this thread; then only the part
 /// about what is borrowed. The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn create<F, T>(slot: &Slot, name: Option<Box<str>>, f: F) -> JoinHandle<T>
+unsafe fn create<F, T>(
+    slot: &Slot,
+    name: Option<Box<str>>,
+    f: F,
+    prepare: impl FnOnce(&Record),
+) -> JoinHandle<T>
 where
     F: FnOnce() -> T,
 {
@@ -352,6 +374,7 @@ where
         } else {
             place(slot, pid, name, Body { f, result });
         }
+        prepare(&*slot.record());
     }
     JoinHandle::new(pid, receiver)
 }
@@ -390,10 +413,16 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
     local.settle();
+    if local.hooked() {
+        local.begin_slice(slot);
+    }
     // SAFETY: `place` wrote the record for this actor, and `run` moves the closure out once. The
     // record is dropped once, after the last use.
     unsafe {
         ((*record).run)(record, slot.state.load().killed());
+        if local.hooked() {
+            local.end_last_slice(slot);
+        }
         record.drop_in_place();
         // Nothing on this stack is used from here on: the worker gives it back.
         local.end(slot);
@@ -421,6 +450,9 @@ where
         Some(f())
     }));
     record.panicked.set(0);
+    if !record.belongings.end_if_none() {
+        end_belongings(record);
+    }
     let ending = match outcome {
         Ok(Some(value)) => {
             if record.watcher.is_some() {
@@ -436,6 +468,23 @@ where
     }
 }
 
+/// Drops the actor's values of `actor_local!`, whose destructors may panic and ask for further values, and
+/// closes its mailboxes.
+#[cold]
+fn end_belongings(record: &Record) {
+    let belongings = record.belongings.make();
+    while let Some(value) = belongings.take_last() {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            record.panicked.set(0);
+            if !payload.is::<Kill>() && !payload.is::<Over>() {
+                drop(report(record, message(&*payload), record.place.take()));
+            }
+            std::mem::forget(payload); // its own destructor might panic, too
+        }
+    }
+    record.belongings.end(record.pid);
+}
+
 /// Tells the watcher, if there is one, how the actor ended. Says whether it takes notice.
 #[cold]
 fn tell(record: &Record, end: &End<'_>) -> bool {
@@ -446,7 +495,7 @@ fn tell(record: &Record, end: &End<'_>) -> bool {
 #[cold]
 fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
     let place = record.place.take();
-    if payload.is::<Kill>() {
+    if payload.is::<Kill>() || payload.is::<Over>() {
         tell(record, &End::Killed);
         return Failure::killed();
     }

@@ -20,8 +20,9 @@
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use super::home::Home;
 use super::native::Errand;
@@ -30,6 +31,7 @@ use super::seat::{Commit, Woken};
 use super::slot::{Slot, slot};
 use super::state::Mail;
 use crate::context::{self, Context, prefetch};
+use crate::hooks::Hooks;
 use crate::host;
 use crate::pid::Pid;
 use crate::timer::wheel::Wheel;
@@ -63,6 +65,8 @@ pub(crate) enum Place {
     InPoll,
     /// A closure's that an actor runs on the worker's stack.
     InCall,
+    /// A context hook's, on behalf of an actor, on either stack.
+    InContextHook,
     /// The panic hook's, on an actor's stack. It must not leave it: another panic on this thread
     /// before the hook has ended would abort the process.
     InHook,
@@ -102,10 +106,12 @@ pub(crate) struct Local {
     host: RefCell<Option<Waker>>,
     /// A future was pending since the host was last asked for its budget.
     pub(crate) mind_budget: Cell<bool>,
+    /// Called where slices of actors begin and end.
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
 }
 
 impl Local {
-    pub(crate) fn new(home: &'static Home, now: u64) -> Self {
+    pub(crate) fn new(home: &'static Home, now: u64, hooks: Option<Arc<dyn Hooks>>) -> Self {
         Self {
             home,
             worker: UnsafeCell::new(Context::EMPTY),
@@ -123,6 +129,7 @@ impl Local {
             idle: Cell::new(false),
             host: RefCell::new(None),
             mind_budget: Cell::new(false),
+            hooks,
         }
     }
 
@@ -446,11 +453,9 @@ impl Local {
     /// # Safety
     /// This worker owns the actor's stack, and the actor has left an errand.
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
-        self.place.set(Place::InPoll);
-        // SAFETY: the errand stands on the stack of the actor, which is suspended in
-        // `native::await_natively`, and does not unwind.
-        let polled = unsafe { Errand::poll(actor.errand.get()) };
-        self.place.set(Place::Worker);
+        // SAFETY: passed on.
+        let polled =
+            unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } };
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
             return true;
@@ -458,6 +463,20 @@ impl Local {
         self.mind_budget();
         self.commit(actor);
         false
+    }
+
+    /// Polls the actor's errand, without hooks.
+    ///
+    /// # Safety
+    /// As for [`poll`](Self::poll).
+    #[inline(always)]
+    pub(super) unsafe fn poll_plainly(&self, actor: &'static Slot) -> Poll<()> {
+        self.place.set(Place::InPoll);
+        // SAFETY: the errand stands on the stack of the actor, which is suspended in
+        // `native::await_natively`, and does not unwind.
+        let polled = unsafe { Errand::poll(actor.errand.get()) };
+        self.place.set(Place::Worker);
+        polled
     }
 
     /// Leaves the running actor's stack for the worker's, for ever. Inline, as the return predictor
@@ -482,6 +501,20 @@ impl Local {
     /// `actor` is the running actor, on its own stack.
     #[inline(always)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
+        if self.hooked() {
+            // SAFETY: passed on.
+            return unsafe { self.leave_hooked(actor, parting) };
+        }
+        // SAFETY: passed on.
+        unsafe { self.leave_plainly(actor, parting) };
+    }
+
+    /// As [`leave`](Self::leave), without hooks.
+    ///
+    /// # Safety
+    /// As for [`leave`](Self::leave).
+    #[inline(always)]
+    pub(super) unsafe fn leave_plainly(&self, actor: &'static Slot, parting: Parting) {
         let to = self.successor(actor, parting);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
         // and an heir comes from the queue, so this thread owns its stack.

@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::local::Place;
-use super::park::{Interrupt, Running, Timer, is_unwinding, resume_panic, wait_elsewhere};
+use super::park::{Interrupt, Manner, Running, Timer, is_unwinding, resume_panic, wait_elsewhere};
 
 /// The head of what the worker polls for a parked actor: the whole of it follows.
 #[repr(C)]
@@ -44,8 +44,8 @@ enum Stage {
     Ready,
     /// It panicked, and the payload is there.
     Panicked,
-    /// The deadline has passed.
-    TimedOut,
+    /// The deadline has passed, or the scope of the actor's waits is over.
+    Over(Interrupt),
     /// The actor is to unwind.
     Killed,
 }
@@ -91,7 +91,8 @@ impl<F: Future> Await<F> {
     unsafe extern "C" fn poll(this: *mut c_void) {
         // SAFETY: by the caller this is the only reference.
         let this = unsafe { &mut *this.cast::<Self>() };
-        if this.actor.killed() && !this.to_the_end {
+        let care = this.actor.needs_care() && !this.to_the_end;
+        if care && this.actor.killed() {
             this.errand.stage = Stage::Killed;
             return;
         }
@@ -113,7 +114,8 @@ impl<F: Future> Await<F> {
         }));
         this.errand.stage = match polled {
             Ok(true) => Stage::Ready,
-            Ok(false) if this.timer.is_over(this.deadline) => Stage::TimedOut,
+            Ok(false) if this.timer.is_over(this.deadline) => Stage::Over(Interrupt::TimedOut),
+            Ok(false) if care => this.actor.scope_over().map_or(Stage::Pending, Stage::Over),
             Ok(false) => Stage::Pending,
             Err(payload) => {
                 this.payload.write(payload);
@@ -145,7 +147,7 @@ impl<F: Future> Await<F> {
         }
         let this = DropRest(self);
         match stage {
-            Stage::TimedOut => Interrupt::TimedOut,
+            Stage::Over(interrupt) => interrupt,
             Stage::Panicked => {
                 // SAFETY: at this stage it is there, and it is read once.
                 resume_panic(unsafe { this.0.payload.assume_init_read() })
@@ -178,10 +180,11 @@ pub(crate) fn await_natively<F: Future>(
     deadline: Option<Instant>,
 ) -> Result<F::Output, Interrupt> {
     let Some(actor) = Running::current() else {
-        return wait_elsewhere(pin!(future), deadline);
+        let manner = if is_unwinding() { Manner::Unbroken } else { Manner::Breakable };
+        return wait_elsewhere(pin!(future), deadline, manner);
     };
     // While the actor unwinds, a kill that comes later does not end the wait either.
-    let to_the_end = actor.obey() || thread::panicking() && is_unwinding();
+    let to_the_end = (actor.needs_care() || thread::panicking()) && actor.goes_to_the_end();
     // What follows does not unwind before `end` has it dropped.
     let mut wait = ManuallyDrop::new(Await {
         errand: Errand { poll: Await::<F>::poll, stage: Stage::Pending },

@@ -11,6 +11,10 @@
 //! A wait that finds a kill request unwinds the actor, unless it unwinds already: then a wait that
 //! can fail fails with [`Interrupt::Cancelled`], and one that cannot waits on. Code that swallows
 //! the unwinding is unwound again by its next wait.
+//!
+//! # Scope
+//! A wait in a [`scope`] that is over fails, and one that cannot fail unwinds to where the scope was
+//! entered. Kill and scope are looked for together, by one bit test; the rest is out of the way.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -26,6 +30,7 @@ use std::time::Instant;
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;
+use super::scope::{self, Scope, heeds_scope, interrupt, take_care};
 use super::slot::Slot;
 use super::waker::PidWaker;
 use crate::pid::Pid;
@@ -36,16 +41,18 @@ use crate::timer::{clock, wheel};
 pub(crate) enum Interrupt {
     /// The deadline passed.
     TimedOut,
-    /// The actor is being killed and already unwinds, so it cannot unwind again.
+    /// The actor is being killed and already unwinds, so it cannot unwind again; or a token of the scope was
+    /// cancelled.
     Cancelled,
 }
 
-/// What a kill does to a wait.
+/// What a kill does to a wait, and a scope that is over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    /// It unwinds; while the actor unwinds already, the wait gives [`Interrupt::Cancelled`].
+pub(super) enum Manner {
+    /// A kill unwinds it; while the actor unwinds already, the wait gives [`Interrupt::Cancelled`]. A scope
+    /// ends it.
     Breakable,
-    /// It unwinds; while the actor unwinds already, the wait goes on.
+    /// Either unwinds it; while the actor unwinds already, the wait goes on.
     Uncancelled,
     /// Nothing.
     Unbroken,
@@ -85,6 +92,12 @@ impl Running {
         // SAFETY: the record of a running actor is alive until its closure has ended, and the
         // reference is kept no longer than the call that asked for it.
         unsafe { &*self.slot.record() }
+    }
+
+    /// Whether a wait has to mind more than what it waits for.
+    #[inline(always)]
+    pub(super) fn needs_care(self) -> bool {
+        self.slot.state.load().needs_care()
     }
 
     #[inline(always)]
@@ -156,6 +169,12 @@ impl Running {
         killed
     }
 
+    /// Whether an await goes on to its end, whatever comes: the actor unwinds. Unwinds if it is to be killed.
+    #[cold]
+    pub(super) fn goes_to_the_end(self) -> bool {
+        self.obey() || is_unwinding()
+    }
+
     /// Unwinds, unless the actor does so already.
     #[cold]
     fn unwind(self) {
@@ -203,17 +222,22 @@ impl Running {
     /// Unwinds if the actor is to be killed. If it unwinds already, it is cancelled instead.
     #[inline(always)]
     pub(crate) fn park(self) -> Result<(), Interrupt> {
-        if self.obey() {
-            return Err(Interrupt::Cancelled);
+        if self.needs_care() && take_care(self, Manner::Breakable)? {
+            self.park_regardless();
+        } else {
+            self.leave(Parting::Park);
         }
-        self.leave(Parting::Park);
         Ok(())
     }
 
     /// As [`park`](Self::park), but while the actor unwinds, it waits on.
     #[inline(always)]
     pub(crate) fn park_uncancelled(self) {
-        if self.obey() { self.park_regardless() } else { self.leave(Parting::Park) }
+        if self.needs_care() && take_care(self, Manner::Uncancelled).unwrap_or(true) {
+            self.park_regardless();
+        } else {
+            self.leave(Parting::Park);
+        }
     }
 
     /// Parks, although a kill may have been asked for.
@@ -242,7 +266,7 @@ pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Interrupt> {
 pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
     match Running::current() {
         Some(actor) => wait_actor(actor, pin!(future), deadline, Manner::Breakable),
-        None => wait_elsewhere(pin!(future), deadline),
+        None => wait_elsewhere(pin!(future), deadline, Manner::Breakable),
     }
 }
 
@@ -264,7 +288,7 @@ pub(crate) fn wait_unbroken<F: Future>(future: F) -> F::Output {
 fn wait_to_the_end<F: Future>(future: F, manner: Manner) -> F::Output {
     let waited = match Running::current() {
         Some(actor) => wait_actor(actor, pin!(future), None, manner),
-        None => wait_elsewhere(pin!(future), None),
+        None => wait_elsewhere(pin!(future), None, manner),
     };
     waited.unwrap_or_else(|interrupt| {
         unreachable!("a wait without deadline that ignores kills ended with {interrupt:?}")
@@ -296,11 +320,11 @@ fn wait_actor<F: Future>(
         return Err(Interrupt::TimedOut);
     }
     loop {
-        let killed = if manner == Manner::Unbroken { actor.killed() } else { actor.obey() };
-        match (killed, manner) {
-            (true, Manner::Breakable) => return Err(Interrupt::Cancelled),
-            (true, _) | (_, Manner::Unbroken) => actor.park_regardless(),
-            (false, _) => actor.leave(Parting::Park),
+        let killed = actor.needs_care() && take_care(actor, manner)?;
+        if killed || manner == Manner::Unbroken {
+            actor.park_regardless();
+        } else {
+            actor.leave(Parting::Park);
         }
         if let Poll::Ready(value) = poll() {
             return Ok(value);
@@ -364,9 +388,12 @@ impl Drop for Timer {
 pub(super) fn wait_elsewhere<F: Future>(
     mut future: Pin<&mut F>,
     deadline: Option<Instant>,
+    manner: Manner,
 ) -> Result<F::Output, Interrupt> {
     let Some(misuse) = misuse() else {
-        return wait_thread(future, deadline);
+        let scope = scope::current().filter(|_| heeds_scope(manner));
+        let waited = wait_thread(future, deadline, scope.as_deref());
+        return waited.map_err(|ended| interrupt(ended, manner));
     };
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
@@ -404,6 +431,10 @@ fn misuse() -> Option<&'static str> {
             "smarm: a blocking call on the thread of a worker, outside any actor, would stop that worker; \
              use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor",
         ),
+        Place::InContextHook => Some(
+            "smarm: a blocking call inside a context hook cannot park the actor; \
+             hooks must not wait",
+        ),
         Place::Actor | Place::InHook => None,
     }
 }
@@ -420,16 +451,33 @@ impl Wake for ThreadWaker {
     }
 }
 
+fn thread_waker() -> Waker {
+    Arc::new(ThreadWaker(thread::current())).into()
+}
+
+/// The waker with which the caller waits.
+pub(crate) fn own_waker() -> Waker {
+    match Running::current() {
+        Some(actor) => actor.waker().copy(),
+        None => thread_waker(),
+    }
+}
+
 fn wait_thread<F: Future>(
     mut future: Pin<&mut F>,
     deadline: Option<Instant>,
+    scope: Option<&Scope>,
 ) -> Result<F::Output, Interrupt> {
     thread_local!(static WAKER: Cell<Option<Waker>> = const { Cell::new(None) });
-    let waker = WAKER.with(Cell::take).unwrap_or_else(|| Arc::new(ThreadWaker(thread::current())).into());
+    let waker = WAKER.with(Cell::take).unwrap_or_else(thread_waker);
+    let deadline = scope.and_then(Scope::deadline).into_iter().chain(deadline).min();
     let mut cx = Context::from_waker(&waker);
     let result = loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
             break Ok(value);
+        }
+        if scope.is_some_and(Scope::is_cancelled) {
+            break Err(Interrupt::Cancelled);
         }
         match deadline {
             None => thread::park(),
@@ -507,6 +555,19 @@ pub(crate) fn resume_panic(payload: Box<dyn Any + Send>) -> ! {
         actor.record().panicked.set(actor.local.era.get());
     }
     resume_unwind(payload)
+}
+
+/// What the record of the running actor says about the beginning of an unwinding, to be restored by who has
+/// ended one.
+pub(crate) fn unwinding_mark() -> u32 {
+    Running::current().map_or(0, |actor| actor.record().panicked.get())
+}
+
+/// See [`unwinding_mark`].
+pub(crate) fn restore_unwinding_mark(mark: u32) {
+    if let Some(actor) = Running::current() {
+        actor.record().panicked.set(mark);
+    }
 }
 
 /// Whether the caller unwinds. Unlike `thread::panicking` it is not misled by a neighbour on the

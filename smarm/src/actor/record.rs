@@ -13,7 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::belongings::{Belongings, Word};
 use super::local::Local;
+use super::scope::Scope;
+use super::slot::slot;
+use super::waker::waker;
 use crate::pid::Pid;
 use crate::stack::area;
 
@@ -44,7 +48,7 @@ pub(crate) trait Watcher: Send + Sync {
 const VISIBLE: usize = 32;
 
 /// An actor's control block, at the top of its stack. Only the actor itself touches it, or its
-/// spawner before; but for `visible`.
+/// spawner before; but for `visible` and `belongings`.
 #[repr(C, align(16))]
 pub(crate) struct Record {
     pub(crate) pid: Pid,
@@ -54,7 +58,8 @@ pub(crate) struct Record {
     pub(crate) watcher: Option<Arc<dyn Watcher>>,
     /// Who is told of the ends of actors that this one spawns.
     mailbox: RefCell<Option<Arc<dyn Watcher>>>,
-    has_mailbox: Cell<bool>,
+    /// Actors that this one spawns get something from it: its watch, or its scope.
+    bequeaths: Cell<bool>,
     /// Where the last panic came from.
     pub(crate) place: Cell<Option<Box<str>>>,
     /// In which era of its worker (see [`Local::era`]) an unwinding was last seen to begin on this
@@ -66,6 +71,8 @@ pub(crate) struct Record {
     pub(crate) preemptible: Cell<bool>,
     /// How many `preempt::disable` guards it holds.
     pub(crate) undisturbed: Cell<u32>,
+    /// What few actors have.
+    pub(crate) belongings: Word,
     /// The first bytes of the name, for reports from other threads and from signal handlers.
     visible: [AtomicU64; VISIBLE / 8],
 }
@@ -79,7 +86,8 @@ impl Record {
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }
 
-    /// Writes the record of a new actor, which the calling actor watches if it has a mailbox.
+    /// Writes the record of a new actor, which the calling actor watches if it has a mailbox, and which
+    /// inherits its scope.
     ///
     /// # Safety
     /// `at` is where the record of an unused stack belongs, and the stack is the caller's.
@@ -90,10 +98,6 @@ impl Record {
         run: unsafe fn(*mut Self, bool),
         name: Option<Box<str>>,
     ) {
-        let watcher = with_current(|parent| match parent {
-            Some(parent) if parent.has_mailbox.get() => parent.mailbox.borrow().clone(),
-            _ => None,
-        });
         // Field by field: a whole that is built elsewhere would be copied right after it was written
         // in parts, which stalls.
         // SAFETY: by the caller.
@@ -106,21 +110,56 @@ impl Record {
             (&raw mut (*at).pid).write(pid);
             (&raw mut (*at).name).write(name);
             (&raw mut (*at).run).write(run);
-            (&raw mut (*at).watcher).write(watcher);
+            (&raw mut (*at).watcher).write(None);
             (&raw mut (*at).mailbox).write(RefCell::new(None));
-            (&raw mut (*at).has_mailbox).write(Cell::new(false));
+            (&raw mut (*at).bequeaths).write(Cell::new(false));
             (&raw mut (*at).place).write(Cell::new(None));
             (&raw mut (*at).panicked).write(Cell::new(0));
             (&raw mut (*at).ignores_kill).write(Cell::new(false));
             (&raw mut (*at).preemptible).write(Cell::new(false));
             (&raw mut (*at).undisturbed).write(Cell::new(0));
+            (*at).belongings.clear();
+            with_current(|parent| match parent {
+                Some(parent) if parent.bequeaths.get() => Self::inherit(at, parent),
+                _ => {}
+            });
         }
+    }
+
+    /// Gives a new actor what its parent has for it.
+    ///
+    /// # Safety
+    /// As for [`write`](Self::write), which has written all else.
+    #[cold]
+    unsafe fn inherit(at: *mut Self, parent: &Self) {
+        let watcher = parent.mailbox.borrow().clone();
+        // SAFETY: by the caller. Others may be looking at the belongings, so there is no exclusive reference.
+        let child = unsafe {
+            (&raw mut (*at).watcher).write(watcher);
+            &*at
+        };
+        if let Some(scope) = parent.belongings.belongings().and_then(Belongings::scope) {
+            let subscriptions = scope.subscribe_to_all(&waker(child.pid));
+            child.belongings.make().inherit(scope, subscriptions);
+            child.bequeaths.set(true);
+            slot(child.pid.index()).state.set_scoped(true);
+        }
+    }
+
+    /// Puts the waits of the running actor, whose record this is, into another scope. Gives the one of before.
+    pub(super) fn set_scope(&self, scope: Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+        if scope.is_none() && self.belongings.belongings().is_none() {
+            return None;
+        }
+        self.bequeaths.set(true); // from now on a spawn has to look
+        slot(self.pid.index()).state.set_scoped(scope.is_some());
+        self.belongings.make().set_scope(scope)
     }
 
     /// From now on `watcher` is told of the ends of actors that this one spawns.
     pub(crate) fn set_mailbox(&self, watcher: Arc<dyn Watcher>) {
         let earlier = self.mailbox.replace(Some(watcher));
-        self.has_mailbox.set(true);
+        self.bequeaths.set(true);
         drop(earlier);
     }
 

@@ -7,6 +7,7 @@
 //! | `LIVE` | an actor lives here | who took the slot from the free list | its worker, when the actor has ended |
 //! | `EXPOSED` | a waker of this life was made | its worker, before it makes the first | with `LIVE` |
 //! | `KILLED` | somebody asked the actor to unwind | anybody | with `LIVE` |
+//! | `SCOPED` | its waits are in a scope | the actor, or its spawner | as it is set; with `LIVE` |
 //! | `MAIL` | the slot lies in its worker's inbox, or is about to | another thread, which then puts it there | its worker, as it takes it out |
 //!
 //! ```text
@@ -35,6 +36,9 @@
 //! worker sees it as it exposes the actor, and so before the actor first parks; else the kill sees
 //! `EXPOSED`, and is mail.
 //!
+//! That the actor's waits are in a scope (a deadline or a token around them) is another flag, the actor's
+//! own: it is looked at together with the kill request.
+//!
 //! Rejected: running and parked in this word too, which made each park and each wake on one thread a
 //! read-modify-write: 4 of the 10 in a round trip of messages, and a third of its time.
 
@@ -49,6 +53,8 @@ const LIVE: u64 = 1;
 const EXPOSED: u64 = 1 << 1;
 const KILLED: u64 = 1 << 2;
 const MAIL: u64 = 1 << 3;
+/// The actor's waits are in a scope. Changed by the actor, or by its spawner before it starts.
+const SCOPED: u64 = 1 << 4;
 /// The generation stands where it stands in a pid.
 const GENERATION_SHIFT: u32 = INDEX_BITS;
 
@@ -60,6 +66,11 @@ impl Snapshot {
     #[inline(always)]
     pub(crate) fn killed(self) -> bool {
         self.0 & KILLED != 0
+    }
+    /// Whether a wait has to mind more than what it waits for: a kill, or a scope.
+    #[inline(always)]
+    pub(crate) fn needs_care(self) -> bool {
+        self.0 & (KILLED | SCOPED) != 0
     }
     #[inline(always)]
     pub(crate) fn generation(self) -> u64 {
@@ -73,7 +84,7 @@ impl Snapshot {
     /// Whether the actor of this generation lives here.
     #[inline(always)]
     pub(crate) fn is(self, generation: u64) -> bool {
-        self.0 & !(EXPOSED | KILLED | MAIL) == generation << GENERATION_SHIFT | LIVE
+        self.0 & !(EXPOSED | KILLED | MAIL | SCOPED) == generation << GENERATION_SHIFT | LIVE
     }
 }
 
@@ -119,7 +130,7 @@ impl State {
     #[inline(always)]
     pub(crate) fn occupy(&self) -> u64 {
         let free = Snapshot(self.0.load(Relaxed));
-        debug_assert_eq!(free.0 & (LIVE | EXPOSED | KILLED | MAIL), 0);
+        debug_assert_eq!(free.0 & (LIVE | EXPOSED | KILLED | MAIL | SCOPED), 0);
         // Release: who sees the life sees that it has no worker yet.
         self.0.store(free.0 | LIVE, Release);
         free.generation()
@@ -167,6 +178,15 @@ impl State {
             self.0.fetch_or(KILLED, AcqRel); // only this thread could end the life
         }
         lives
+    }
+
+    /// Notes whether the actor's waits are in a scope. By the actor, or by its spawner.
+    pub(crate) fn set_scoped(&self, scoped: bool) {
+        if scoped {
+            self.0.fetch_or(SCOPED, Relaxed);
+        } else {
+            self.0.fetch_and(!SCOPED, Relaxed);
+        }
     }
 
     /// To be called when the slot came out of the inbox, before anything is done about it.
@@ -276,6 +296,27 @@ mod tests {
         assert!(!state.take_mail().live());
         assert_eq!(state.free_posted(9), Freed::Reusable);
         assert_eq!(state.occupy(), 6);
+    }
+
+    #[test]
+    fn the_mark_of_a_scope_stays_through_wakes_and_ends_with_the_life() {
+        for exposed in [false, true] {
+            let state = State::new(1);
+            state.occupy();
+            state.set_scoped(true);
+            if exposed {
+                state.expose();
+                assert_eq!(state.wake(1), Mail::Post);
+                assert!(state.take_mail().needs_care());
+            }
+            assert!(state.load().needs_care() && !state.load().killed());
+            state.set_scoped(false);
+            assert!(!state.load().needs_care());
+            state.set_scoped(true);
+            assert_eq!(state.free(9, exposed), Freed::Reusable);
+            assert_eq!(state.occupy(), 2);
+            assert!(!state.load().needs_care());
+        }
     }
 
     #[test]

@@ -36,17 +36,14 @@
 //! to try again (they race, so the slowest starves).
 
 use std::cell::Cell;
-use std::future::Future;
-use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::sync::MutexGuard;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, Waker, ready};
 
-use super::error::{SendError, TrySendError};
+use super::error::TrySendError;
 use super::list::List;
-use super::shared::Shared;
 use super::waitlist::{Node, WaitList, Waiters};
 
 /// In `room`: senders are queued.
@@ -72,7 +69,7 @@ pub(super) struct Bound<T> {
 unsafe impl<T: Send> Sync for Bound<T> {}
 
 /// What became of a sender that would wait.
-enum Queued<T> {
+pub(super) enum Queued<T> {
     Waiting,
     /// There is a permit after all; the message has yet to be sent.
     Permitted(T),
@@ -120,7 +117,7 @@ impl<T> Bound<T> {
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued.
-    unsafe fn queue(&self, node: Pin<&Node<Option<T>>>, message: T, waker: Waker) -> Queued<T> {
+    pub(super) unsafe fn queue(&self, node: Pin<&Node<Option<T>>>, message: T, waker: Waker) -> Queued<T> {
         let mut list = self.waiters.lock();
         let mut room = self.room.load(Relaxed);
         loop {
@@ -148,11 +145,26 @@ impl<T> Bound<T> {
         Queued::Waiting
     }
 
+    /// Ready when a sender that was queued waits no more: with its message, if that was refused.
+    ///
+    /// # Safety
+    /// The node was queued here.
+    pub(super) unsafe fn poll_served(
+        &self,
+        node: Pin<&Node<Option<T>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<T>> {
+        // SAFETY: passed on.
+        let mut served = ready!(unsafe { self.waiters.poll_served(node, cx) });
+        // SAFETY: as above.
+        Poll::Ready(unsafe { served.entry(node) }.take())
+    }
+
     /// A sender that was queued gives up: gives its message, if that was not sent.
     ///
     /// # Safety
     /// The node was queued here.
-    unsafe fn give_up(&self, node: Pin<&Node<Option<T>>>) -> Option<T> {
+    pub(super) unsafe fn give_up(&self, node: Pin<&Node<Option<T>>>) -> Option<T> {
         let mut list = self.waiters.lock();
         // SAFETY: the caller's duty.
         let (waker, message) = unsafe { (list.remove(node), list.entry(node).take()) };
@@ -273,98 +285,10 @@ impl<T> Bound<T> {
     }
 }
 
-/// The future of [`Sender::send_async`](super::Sender::send_async).
-///
-/// Dropping it before it is ready drops the message, unless the channel has already taken it.
-#[must_use = "futures do nothing unless awaited"]
-pub struct Sending<'a, T> {
-    shared: &'a Shared<T>,
-    /// The message, while it is neither in the node nor sent.
-    message: Option<T>,
-    /// The node was queued, and what became of it was not seen yet.
-    queued: bool,
-    node: Node<Option<T>>,
-    _pinned: PhantomPinned,
-}
-
-impl<'a, T> Sending<'a, T> {
-    pub(super) fn new(shared: &'a Shared<T>, message: T) -> Self {
-        Sending {
-            shared,
-            message: Some(message),
-            queued: false,
-            node: Node::new(None),
-            _pinned: PhantomPinned,
-        }
-    }
-
-    /// Gives up: gives the message, if that was not sent.
-    pub(super) fn withdraw(self: Pin<&mut Self>) -> Option<T> {
-        // SAFETY: nothing is moved out of the node.
-        let this = unsafe { self.get_unchecked_mut() };
-        match &this.shared.bound {
-            Some(bound) if this.queued => {
-                this.queued = false;
-                // SAFETY: the node is pinned with the future, and was queued here.
-                unsafe { bound.give_up(Pin::new_unchecked(&this.node)) }
-            }
-            _ => this.message.take(),
-        }
-    }
-}
-
-impl<T> Future for Sending<'_, T> {
-    type Output = Result<(), SendError<T>>;
-
-    /// # Panics
-    /// If polled after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: nothing is moved out of the node.
-        let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: the node is pinned with the future.
-        let node = unsafe { Pin::new_unchecked(&this.node) };
-        let Shared { list, bound, .. } = this.shared;
-        if let (true, Some(bound)) = (this.queued, bound) {
-            // SAFETY: the node was queued here.
-            let mut served = ready!(unsafe { bound.waiters.poll_served(node, cx) });
-            // SAFETY: as above.
-            let refused = unsafe { served.entry(node) }.take();
-            drop(served);
-            this.queued = false;
-            return Poll::Ready(refused.map_or(Ok(()), |message| Err(SendError(message))));
-        }
-        let message = this.message.take().expect("a send was polled after it was ready");
-        let message = match (this.shared.try_send(message), bound) {
-            (Ok(()), _) => return Poll::Ready(Ok(())),
-            (Err(TrySendError::Full(message)), Some(bound)) => {
-                // SAFETY: the node is pinned, new, and removed by `withdraw` when it is dropped.
-                match unsafe { bound.queue(node, message, cx.waker().clone()) } {
-                    Queued::Waiting => {
-                        this.queued = true;
-                        return Poll::Pending;
-                    }
-                    Queued::Permitted(message) => match list.push(message) {
-                        Ok(()) => return Poll::Ready(Ok(())),
-                        Err(message) => message,
-                    },
-                    Queued::Closed(message) => message,
-                }
-            }
-            (Err(error), _) => error.into_inner(),
-        };
-        Poll::Ready(Err(SendError(message)))
-    }
-}
-
-impl<T> Drop for Sending<'_, T> {
-    fn drop(&mut self) {
-        // SAFETY: the future was pinned if it was ever polled, and is not moved while it is dropped.
-        drop(unsafe { Pin::new_unchecked(self) }.withdraw());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::sending::Sending;
+    use super::super::shared::Shared;
     use super::super::testing::Wakes;
     use super::*;
     use crate::channel::error::TryRecvError;

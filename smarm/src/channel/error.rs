@@ -3,8 +3,11 @@
 use std::error::Error;
 use std::fmt;
 
-/// The message could not be sent: the receiver is gone or closed the channel, or the caller is an
-/// actor that is being killed, waits in a destructor, and so cannot be unwound once more.
+use crate::actor::park::Interrupt;
+
+/// The message could not be sent: the receiver is gone or closed the channel; or the wait for room was
+/// interrupted, because the caller's [scope](crate::cancel) is over, or because the caller is an actor that is
+/// being killed, waits in a destructor, and so cannot be unwound once more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
@@ -20,11 +23,12 @@ pub enum TrySendError<T> {
 /// Why a message could not be sent in time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
-    /// There was no room until the deadline.
+    /// There was no room until the deadline, or that of the caller's [scope](crate::cancel).
     TimedOut(T),
     /// The receiver is gone or closed the channel.
     Closed(T),
-    /// The caller is an actor that is being killed and waits in a destructor.
+    /// A token of the caller's [scope](crate::cancel) was cancelled; or the caller is an actor that is being
+    /// killed and waits in a destructor.
     Cancelled(T),
 }
 
@@ -33,7 +37,10 @@ pub enum SendTimeoutError<T> {
 pub enum RecvError {
     /// All messages were received, and none can follow.
     Closed,
-    /// The caller is an actor that is being killed and waits in a destructor.
+    /// There was none until the deadline of the caller's [scope](crate::cancel).
+    TimedOut,
+    /// A token of the caller's [scope](crate::cancel) was cancelled; or the caller is an actor that is being
+    /// killed and waits in a destructor.
     Cancelled,
 }
 
@@ -49,12 +56,22 @@ pub enum TryRecvError {
 /// Why there was no message in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
-    /// There was none until the deadline.
+    /// There was none until the deadline, or that of the caller's [scope](crate::cancel).
     TimedOut,
     /// All messages were received, and none can follow.
     Closed,
-    /// The caller is an actor that is being killed and waits in a destructor.
+    /// A token of the caller's [scope](crate::cancel) was cancelled; or the caller is an actor that is being
+    /// killed and waits in a destructor.
     Cancelled,
+}
+
+impl From<Interrupt> for RecvError {
+    fn from(interrupt: Interrupt) -> Self {
+        match interrupt {
+            Interrupt::TimedOut => Self::TimedOut,
+            Interrupt::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 impl<T> SendError<T> {
@@ -111,7 +128,8 @@ impl<T> fmt::Debug for SendTimeoutError<T> {
 
 const SEND_CLOSED: &str = "sending on a channel whose receiver is gone";
 const RECV_CLOSED: &str = "receiving on an empty channel whose senders are gone";
-const CANCELLED: &str = "waiting in a destructor of an actor that is being killed";
+const RECV_TIMED_OUT: &str = "receiving timed out on an empty channel";
+const CANCELLED: &str = "the wait was cancelled";
 
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,6 +160,7 @@ impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             RecvError::Closed => RECV_CLOSED,
+            RecvError::TimedOut => RECV_TIMED_OUT,
             RecvError::Cancelled => CANCELLED,
         })
     }
@@ -159,7 +178,7 @@ impl fmt::Display for TryRecvError {
 impl fmt::Display for RecvTimeoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            RecvTimeoutError::TimedOut => "receiving timed out on an empty channel",
+            RecvTimeoutError::TimedOut => RECV_TIMED_OUT,
             RecvTimeoutError::Closed => RECV_CLOSED,
             RecvTimeoutError::Cancelled => CANCELLED,
         })

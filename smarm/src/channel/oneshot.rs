@@ -98,6 +98,9 @@ pub struct Sender<T> {
 
 /// The half that receives. It is a [`Future`] of the value; dropping it tells the sender that nobody
 /// wants the value.
+///
+/// Dropped half-way, it drops a value that was sent already, and a later send gives its value back. To
+/// give up waiting and keep the receiver, await `&mut receiver`: dropping that loses nothing.
 #[must_use = "nobody receives the value once this is dropped"]
 pub struct Receiver<T> {
     shared: NonNull<Shared<T>>,
@@ -180,6 +183,9 @@ impl<T> Sender<T> {
     }
 
     /// Ready when the receiver is gone or closed, for work that is worth nothing without a receiver.
+    ///
+    /// Given up half-way, nothing is lost: the sender can still send, and the waker may be woken once,
+    /// for nothing.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Shared { state, tx_waker, .. } = self.shared();
         // Pairs with the RX_CLOSED of `Receiver::close_state`.
@@ -207,6 +213,8 @@ impl<T> Sender<T> {
     }
 
     /// Waits, in async code, until the receiver is gone or closed.
+    ///
+    /// Dropped half-way, the future loses nothing, as [`poll_closed`](Self::poll_closed).
     pub fn closed(&mut self) -> impl Future<Output = ()> + '_ {
         std::future::poll_fn(|cx| self.poll_closed(cx))
     }
@@ -269,7 +277,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvError::Closed`] if the sender is gone without a value, or the value was received before.
     pub fn recv(mut self) -> Result<T, RecvError> {
-        park::wait(&mut self).unwrap_or(Err(RecvError::Cancelled))
+        park::wait(&mut self).unwrap_or_else(|interrupt| Err(interrupt.into()))
     }
 
     /// Takes the value if it is there.
@@ -408,7 +416,7 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    /// Never gives [`RecvError::Cancelled`].
+    /// Gives no other error than [`RecvError::Closed`].
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Pairs with the DONE of `finish`.
         let seen = self.shared().state.load(Acquire);

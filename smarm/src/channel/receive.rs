@@ -12,8 +12,6 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
-
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt, Running};
@@ -51,7 +49,7 @@ impl<T> Receiver<T> {
     ///
     /// # Errors
     /// [`RecvError::Closed`] when all messages were received and all senders are gone, or
-    /// [`close`](Self::close) was called.
+    /// [`close`](Self::close) was called; the others when the wait is interrupted.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         park::yield_if_overdue();
@@ -70,7 +68,13 @@ impl<T> Receiver<T> {
         {
             return self.recv_parking(actor);
         }
-        park::wait(Wait::new(self)).unwrap_or(Err(RecvError::Cancelled))
+        self.recv_otherwise()
+    }
+
+    /// Apart from [`recv_waiting`](Self::recv_waiting), which is inlined.
+    #[inline(never)]
+    fn recv_otherwise(&self) -> Result<T, RecvError> {
+        park::wait(Wait::new(self)).unwrap_or_else(|interrupt| Err(interrupt.into()))
     }
 
     /// Waits for a message of an unbounded channel, as what [`park::wait`] comes to without a future:
@@ -83,8 +87,8 @@ impl<T> Receiver<T> {
             // SAFETY: as in `try_recv`.
             if unsafe { self.shared().list.register(&waker, || waker.copy()) } {
                 let registered = Registered(self);
-                if actor.park().is_err() {
-                    return Err(RecvError::Cancelled);
+                if let Err(interrupt) = actor.park() {
+                    return Err(interrupt.into());
                 }
                 registered.stay();
             }
@@ -137,17 +141,22 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for a message in async code. Dropping the future loses nothing: a message is only taken
-    /// when the future gives it.
+    /// Waits for a message in async code.
+    ///
+    /// Dropped half-way, the future loses nothing: a message is taken only by the poll that gives it,
+    /// and nobody is woken for it any more.
     ///
     /// # Errors
-    /// [`RecvError::Closed`] as [`recv`](Self::recv), and never [`RecvError::Cancelled`].
+    /// [`RecvError::Closed`] as [`recv`](Self::recv), and no other.
     pub fn recv_async(&mut self) -> Recv<'_, T> {
         Recv(Wait::new(self))
     }
 
     /// Takes a message, or has `cx`'s waker woken when there is one. Only the waker of the last call
     /// is kept.
+    ///
+    /// Given up half-way (no further call comes), nothing is lost; see the receiver as a
+    /// [`Stream`](#impl-Stream-for-Receiver<T>).
     ///
     /// # Errors
     /// As [`recv_async`](Self::recv_async).
@@ -197,14 +206,6 @@ impl<T> Drop for Receiver<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").field("len", &self.len()).finish_non_exhaustive()
-    }
-}
-
-impl<T> Stream for Receiver<T> {
-    type Item = T;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll(cx).map(Result::ok)
     }
 }
 
@@ -262,7 +263,7 @@ impl<R: Deref<Target = Receiver<T>>, T> Drop for Wait<R, T> {
     }
 }
 
-/// The future of [`Receiver::recv_async`].
+/// The future of [`Receiver::recv_async`]. Dropped half-way, it loses nothing.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Recv<'a, T>(Wait<&'a mut Receiver<T>, T>);
 

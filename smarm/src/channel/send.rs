@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use super::bound::Sending;
 use super::error::{SendError, SendTimeoutError, TrySendError};
+use super::sending::{Delivery, Sending};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt};
 
 /// The half that sends. Clones send to the same receiver, and share nothing else.
 pub struct Sender<T> {
-    shared: NonNull<Shared<T>>,
+    pub(super) shared: NonNull<Shared<T>>,
+    /// Of a sink: a message that it has accepted and the channel has not. It uses `shared`, so it goes
+    /// before the sender leaves.
+    pub(super) delivery: Option<Pin<Box<Delivery<T>>>>,
 }
 
 // SAFETY: messages are moved from one thread to another, and never shared.
@@ -28,7 +31,7 @@ impl<T> Sender<T> {
     /// # Safety
     /// `shared` counts this sender.
     pub(super) unsafe fn new(shared: NonNull<Shared<T>>) -> Self {
-        Sender { shared }
+        Sender { shared, delivery: None }
     }
 
     fn shared(&self) -> &Shared<T> {
@@ -39,7 +42,8 @@ impl<T> Sender<T> {
     /// Sends a message; waits for room if the channel is bounded and full.
     ///
     /// # Errors
-    /// Gives the message back if the receiver is gone or closed the channel.
+    /// Gives the message back if the receiver is gone or closed the channel, or if the wait is interrupted
+    /// (see [`SendError`]).
     #[inline]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
         match self.try_send(message) {
@@ -83,8 +87,9 @@ impl<T> Sender<T> {
         self.wait(message, Some(deadline))
     }
 
+    /// Waits for room for a message for which there is none.
     #[cold]
-    fn wait(&self, message: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
+    pub(crate) fn wait(&self, message: T, deadline: Option<Instant>) -> Result<(), SendTimeoutError<T>> {
         let mut sending = pin!(self.send_async(message));
         let interrupt = match park::wait_until(sending.as_mut(), deadline) {
             Ok(outcome) => return outcome.map_err(|SendError(message)| SendTimeoutError::Closed(message)),
@@ -98,6 +103,10 @@ impl<T> Sender<T> {
     }
 
     /// Sends a message from async code.
+    ///
+    /// Dropped half-way, the future leaves the queue of those who wait, which goes on without it, and
+    /// drops the message, unless the channel has taken that already: then it is received. Who wants the
+    /// message back gives up with [`try_send`](Self::try_send) or [`send_timeout`](Self::send_timeout).
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -134,12 +143,13 @@ impl<T> Sender<T> {
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
         self.shared().add_sender();
-        Sender { shared: self.shared }
+        Sender { shared: self.shared, delivery: None }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
+        drop(self.delivery.take());
         // SAFETY: this sender is counted, and this is its end.
         unsafe { Shared::sender_leaves(self.shared) };
     }

@@ -72,8 +72,10 @@ where
     }
 }
 
-/// The future of [`block_on_io`], which always uses the pool. `f` is queued by the first poll;
-/// dropping the future is like killing the actor.
+/// The future of [`block_on_io`], which always uses the pool. `f` is queued by the first poll.
+///
+/// Dropped half-way, it does not wait for `f`: if `f` has started, it runs to its end and its result is
+/// dropped there; else it is dropped.
 ///
 /// # Panics
 /// As for [`block_on_io`].

@@ -35,6 +35,7 @@ use std::time::Instant;
 
 use super::Cancelled;
 use crate::actor::park::{self, Interrupt};
+use crate::actor::scope;
 use crate::host::sys::poll_fd;
 use crate::host::{self, Attempt, Direction, ReactorGone, Source, WaitId};
 
@@ -73,7 +74,7 @@ impl Registration {
         mut attempt: impl FnMut() -> io::Result<Attempt>,
     ) -> io::Result<usize> {
         if host::with_reactor(|reactor| reactor.is_none()) {
-            return run_on_thread(fd, direction, deadline, &mut attempt);
+            return run_on_thread(fd, direction, scope::soonest(deadline), &mut attempt);
         }
         let given_up = match park::wait_until(self.operation(fd, direction, &mut attempt), deadline) {
             Ok(result) => return result,

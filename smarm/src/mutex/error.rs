@@ -8,10 +8,11 @@ pub enum LockError<G> {
     /// It is locked, but a panic or a kill interrupted an earlier holder, who may have left the value
     /// half changed.
     Poisoned(G),
-    /// It was not free in time. If that cannot be, look for a holder that waits for something which
+    /// It was not free in time, or by the deadline of the caller's [scope](crate::cancel). If that cannot be, look for a holder that waits for something which
     /// the caller should do.
     TimedOut,
-    /// The caller is an actor that is being killed and waits in a destructor.
+    /// A token of the caller's [scope](crate::cancel) was cancelled; or the caller is an actor that is being
+    /// killed and waits in a destructor.
     Cancelled,
 }
 
@@ -59,7 +60,7 @@ impl<G> fmt::Display for LockError<G> {
         f.write_str(match self {
             LockError::Poisoned(_) => POISONED,
             LockError::TimedOut => "the mutex was not free in time",
-            LockError::Cancelled => "waiting in a destructor of an actor that is being killed",
+            LockError::Cancelled => "the wait was cancelled",
         })
     }
 }

@@ -121,7 +121,7 @@ const LAST_TURNS: u32 = 10_000;
 impl Core {
     pub(super) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
         Self {
-            local: Local::new(shared.homes[index], clock::now()),
+            local: Local::new(shared.homes[index], clock::now(), shared.settings.hooks.0.clone()),
             index,
             fresh: RefCell::default(),
             deque,

@@ -77,12 +77,12 @@ fn a_slow_sender_keeps_its_block_while_others_fill_those_after_it() {
 #[test]
 fn a_receiver_that_meets_a_sender_taking_the_waker_asks_to_be_polled_again() {
     let (list, wakes) = (List::<()>::new(), Wakes::new());
-    list.head.armed.store(true, Relaxed);
+    list.wait.armed.store(true, Relaxed);
     // SAFETY: this test is the receiver, and `armed` stands for a sender that takes the waker.
     unsafe {
         assert!(list.register(&wakes.waker(), || wakes.waker()));
         assert_eq!(wakes.count(), 1);
-        list.head.armed.store(false, Relaxed);
+        list.wait.armed.store(false, Relaxed);
         assert!(list.register(&wakes.waker(), || wakes.waker()));
         assert_eq!(wakes.count(), 1);
         list.abandon();

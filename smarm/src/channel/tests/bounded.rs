@@ -1,7 +1,7 @@
 //! What a bound promises.
 
 use super::*;
-use crate::channel::bound::Sending;
+use crate::channel::sending::Sending;
 
 fn poll<T>(wakes: &Wakes, sending: &mut Pin<Box<Sending<'_, T>>>) -> Poll<Result<(), SendError<T>>> {
     wakes.poll(sending)
