@@ -1,19 +1,19 @@
 //! Where a slice of an actor begins and ends, the runtime's hooks are called.
 //!
-//! | the slice | begins in | ends in |
+//! | | begins in | ends in |
 //! |---|---|---|
-//! | the first | `spawn::main` | as the others |
-//! | the others | [`Local::leave_hooked`], after the switch | [`Local::leave_hooked`], before it |
+//! | a slice that the worker gives | `Local::run`, on the worker's stack | `Local::successor`, on the actor's |
+//! | one that another actor hands over | `Local::successor`, on that other actor's stack | as above |
 //! | a poll of what a parked actor awaits | [`Local::poll_hooked`] | [`Local::poll_hooked`] |
 //! | the last | as the others | `spawn::main` |
 //!
-//! In `leave_hooked` the actor is on its own stack on both sides of the switch: the one that comes has settled
-//! what the one that left wants done before its hook runs, and neither can be seen half-saved.
+//! On whichever stack a hook runs, this thread owns the actor, and the actor that runs is the one that the
+//! hook is called for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
-use super::local::{Local, Parting, Place};
+use super::local::{Local, Place};
 use super::park::own_code;
 use super::slot::Slot;
 use crate::hooks::{Hooks, Saved};
@@ -47,19 +47,6 @@ impl Local {
             hooks.on_park(saved);
             drop(saved.take());
         });
-    }
-
-    /// As [`leave`](Self::leave), with hooks.
-    ///
-    /// # Safety
-    /// As for [`leave`](Self::leave).
-    #[cold]
-    #[inline(never)]
-    pub(super) unsafe fn leave_hooked(&self, actor: &'static Slot, parting: Parting) {
-        self.end_slice(actor);
-        // SAFETY: passed on.
-        unsafe { self.leave_plainly(actor, parting) };
-        self.begin_slice(actor);
     }
 
     /// Polls the actor's errand, with hooks.

@@ -397,6 +397,9 @@ impl Local {
     /// As [`resume`](Self::resume), with nothing to poll first.
     #[inline(always)]
     unsafe fn run(&self, actor: &'static Slot) -> Option<&'static Slot> {
+        if self.hooked() {
+            self.begin_slice(actor);
+        }
         self.place.set(Place::Actor);
         // SAFETY: the worker's context is this thread's alone; the actor's is valid because the
         // caller owns its stack, and its flow was suspended on this thread or has not started.
@@ -501,20 +504,6 @@ impl Local {
     /// `actor` is the running actor, on its own stack.
     #[inline(always)]
     pub(crate) unsafe fn leave(&self, actor: &'static Slot, parting: Parting) {
-        if self.hooked() {
-            // SAFETY: passed on.
-            return unsafe { self.leave_hooked(actor, parting) };
-        }
-        // SAFETY: passed on.
-        unsafe { self.leave_plainly(actor, parting) };
-    }
-
-    /// As [`leave`](Self::leave), without hooks.
-    ///
-    /// # Safety
-    /// As for [`leave`](Self::leave).
-    #[inline(always)]
-    pub(super) unsafe fn leave_plainly(&self, actor: &'static Slot, parting: Parting) {
         let to = self.successor(actor, parting);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
         // and an heir comes from the queue, so this thread owns its stack.
@@ -528,8 +517,14 @@ impl Local {
     fn successor(&self, leaver: &'static Slot, parting: Parting) -> *const Context {
         debug_assert!(self.own_code.get() == 0 && parting != Parting::End);
         self.parting.set(parting);
+        if self.hooked() {
+            self.end_slice(leaver);
+        }
         match self.heir() {
             Some(heir) => {
+                if self.hooked() {
+                    self.begin_slice(heir);
+                }
                 self.leaver.set(Some(leaver));
                 heir.context.get()
             }
