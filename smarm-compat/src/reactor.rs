@@ -4,24 +4,26 @@
 //! waits. So each direction has a list of waits, and one waker of its own, which wakes them all and
 //! is the only one that `AsyncFd` ever sees.
 //!
-//! 1. A wait puts its waker into the list.
-//! 2. It polls `AsyncFd` with the direction's waker. If that is ready, it takes itself out again
+//! 1. A descriptor that tokio holds for ready is tried at once, and needs nothing of what follows.
+//! 2. Else a wait puts its waker into the list.
+//! 3. It polls `AsyncFd` with the direction's waker. If that is ready, it takes itself out again
 //!    and makes its attempt; an attempt that would block clears the readiness that was seen, through
 //!    the guard that was given before the attempt, and begins anew.
-//! 3. A wake takes the whole list and wakes each, outside the lock.
+//! 4. A wake takes the whole list and wakes each, outside the lock.
 //!
 //! No wake is lost: the wait is in the list before `AsyncFd` can say that it is not ready.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use smarm::host::{Attempt, Direction, Reactor, ReactorGone, Source, WaitId};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::is_rt_shutdown_err;
-use tokio::task::coop::has_budget_remaining;
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
 /// What a wait for a descriptor ends with where it can no longer be registered.
 const TOKIO_GONE: &str = "the tokio runtime that smarm registers this descriptor with has shut down";
@@ -95,8 +97,52 @@ struct Waits {
     waker: Waker,
 }
 
+/// How many there are is read without the lock, to see that there are none; by a wait, for itself.
 #[derive(Default)]
-struct List(Mutex<Vec<(WaitId, Waker)>>);
+struct List {
+    count: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+/// Most often it is one, which needs no allocation.
+#[derive(Default)]
+struct Waiting {
+    first: Option<(WaitId, Waker)>,
+    others: Vec<(WaitId, Waker)>,
+}
+
+impl Waiting {
+    fn find(&mut self, id: WaitId) -> Option<&mut Waker> {
+        self.first.iter_mut().chain(&mut self.others).find(|wait| wait.0 == id).map(|wait| &mut wait.1)
+    }
+
+    fn push(&mut self, wait: (WaitId, Waker)) {
+        match &mut self.first {
+            Some(_) => self.others.push(wait),
+            none => *none = Some(wait),
+        }
+    }
+
+    fn take(&mut self, id: WaitId) -> Option<(WaitId, Waker)> {
+        if self.first.as_ref().is_some_and(|wait| wait.0 == id) {
+            return self.first.take();
+        }
+        self.others.iter().position(|wait| wait.0 == id).map(|at| self.others.swap_remove(at))
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+}
+
+impl List {
+    fn change<R>(&self, f: impl FnOnce(&mut Waiting) -> R) -> R {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = f(&mut waiting);
+        self.count.store(waiting.len(), Relaxed);
+        result
+    }
+}
 
 impl Waits {
     fn new() -> Self {
@@ -106,23 +152,22 @@ impl Waits {
 
     fn add(&self, id: WaitId, waker: &Waker) {
         let waker = waker.clone();
-        let mut list = self.list.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = match list.iter_mut().find(|wait| wait.0 == id) {
-            Some(wait) => Some(std::mem::replace(&mut wait.1, waker)),
+        let old = self.list.change(|waiting| match waiting.find(id) {
+            Some(known) => Some(std::mem::replace(known, waker)),
             None => {
-                list.push((id, waker));
+                waiting.push((id, waker));
                 None
             }
-        };
-        drop(list);
-        drop(old);
+        });
+        drop(old); // outside the lock
     }
 
     fn remove(&self, id: WaitId) {
-        let mut list = self.list.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = list.iter().position(|wait| wait.0 == id).map(|at| list.swap_remove(at));
-        drop(list);
-        drop(wait);
+        // A wait that is in the list was put there by whoever asks.
+        if self.list.count.load(Relaxed) > 0 {
+            let wait = self.list.change(|waiting| waiting.take(id));
+            drop(wait); // outside the lock
+        }
     }
 }
 
@@ -132,8 +177,8 @@ impl Wake for List {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let waits = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        waits.into_iter().for_each(|wait| wait.1.wake());
+        let Waiting { first, others } = self.change(std::mem::take);
+        first.into_iter().chain(others).for_each(|wait| wait.1.wake());
     }
 }
 
@@ -143,6 +188,44 @@ impl TokioSource {
             Direction::Read => &self.read,
             Direction::Write => &self.write,
         }
+    }
+
+    /// Step 1: one attempt, if tokio holds the descriptor for ready. `None` if there is none, or it came
+    /// to nothing; pending if the task's budget is spent.
+    fn try_ready(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        attempt: &mut dyn FnMut() -> io::Result<Attempt>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        let interest = match direction {
+            Direction::Read => Interest::READABLE,
+            Direction::Write => Interest::WRITABLE,
+        };
+        let budget = ready!(poll_proceed(cx));
+        let mut outcome = None;
+        // "Would block" has tokio clear the readiness that was seen before the attempt. That it is not
+        // ready, it says in the same way.
+        let _ = self.registered.try_io(interest, |_| match attempt() {
+            Ok(Attempt::Done(count)) => {
+                outcome = Some(Ok(count));
+                Ok(())
+            }
+            Ok(Attempt::Short(count)) => {
+                outcome = Some(Ok(count));
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Ok(Attempt::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => {
+                outcome = Some(Err(error));
+                Ok(())
+            }
+        });
+        if outcome.is_some() {
+            budget.made_progress();
+        }
+        Poll::Ready(outcome)
     }
 }
 
@@ -155,7 +238,11 @@ impl Source for TokioSource {
         attempt: &mut dyn FnMut() -> io::Result<Attempt>,
     ) -> Poll<io::Result<usize>> {
         let waits = self.waits(direction);
-        waits.add(id, cx.waker()); // step 1
+        if let Some(outcome) = ready!(self.try_ready(direction, cx, attempt)) {
+            waits.remove(id);
+            return Poll::Ready(outcome);
+        }
+        waits.add(id, cx.waker()); // step 2
         let mut cx = Context::from_waker(&waits.waker);
         loop {
             let polled = match direction {
