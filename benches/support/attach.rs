@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smarm_compat::await_future;
-use tokio::runtime::Runtime as Tokio;
+use tokio::runtime::{Handle, Runtime as Tokio};
 use tokio::sync::mpsc;
 
 /// One end of a pair: what goes to the echo, and what comes back.
@@ -18,9 +18,13 @@ struct Caller {
 impl Caller {
     /// With an echo that is a task of the runtime whose context this is.
     fn new() -> Self {
+        Self::with_echo_on(&Handle::current())
+    }
+
+    fn with_echo_on(tokio: &Handle) -> Self {
         let (to_echo, mut requests) = mpsc::channel(1);
         let (to_caller, answers) = mpsc::channel(1);
-        tokio::spawn(async move {
+        tokio.spawn(async move {
             while let Some(number) = requests.recv().await {
                 if to_caller.send(number + 1).await.is_err() {
                     return;
@@ -65,15 +69,17 @@ pub fn actors_call_tasks(runtime: &smarm::Runtime, pairs: u64, rounds: u64) -> D
     scaled(elapsed, rounds, pairs)
 }
 
-/// `pairs` of two tasks.
-pub fn tasks_call_tasks(tokio: &Tokio, pairs: u64, rounds: u64) -> Duration {
+/// `pairs` of two tasks: a caller of the one runtime, and an echo of the other, which may be the same.
+pub fn tasks_call_tasks(tokio: &Tokio, other: &Tokio, pairs: u64, rounds: u64) -> Duration {
     let each = share(rounds, pairs);
+    let other = other.handle().clone();
     let calls = async move {
         let start = Instant::now();
         let tasks: Vec<_> = (0..pairs)
             .map(|_| {
+                let other = other.clone();
                 tokio::spawn(async move {
-                    let (mut caller, mut number) = (Caller::new(), 0);
+                    let (mut caller, mut number) = (Caller::with_echo_on(&other), 0);
                     for _ in 0..each {
                         number = caller.call(number).await;
                     }

@@ -29,8 +29,8 @@
 //!
 //! # Why a `LocalSet`
 //! In a plain `Handle::block_on`, `block_in_place` is allowed, and takes the thread out of tokio's
-//! context until its closure returns. An actor that waited in there would leave its neighbours
-//! outside, and the next one to try would abort the process. In a `LocalSet` it is refused.
+//! care until its closure returns. An actor that waited in there would leave its neighbours outside,
+//! where calls that block the worker are no longer refused. In a `LocalSet` it is.
 
 use std::cell::Cell;
 use std::future::poll_fn;
