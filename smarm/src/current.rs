@@ -10,8 +10,8 @@ use crate::pid::Pid;
 
 /// Sleeps for at least `duration`. Other actors run meanwhile. On a plain thread, the thread sleeps.
 ///
-/// A runtime of its own wakes an actor within some 0.1 ms of the deadline when the worker is free; on
-/// tokio it is tokio's timer, with its granularity of 1 ms. In a destructor of an actor that is being
+/// A runtime of its own wakes an actor within some 0.1 ms of the deadline when the worker is free, and so
+/// does one attached to tokio; elsewhere on tokio it is tokio's timer, with its granularity of 1 ms. In a destructor of an actor that is being
 /// killed it returns at once. If the caller's [scope](crate::cancel) is over before, the sleep unwinds to it.
 ///
 /// ```

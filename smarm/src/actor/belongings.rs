@@ -1,5 +1,5 @@
 //! What few actors have, and the others do not pay for: mailboxes that a pid reaches, values of
-//! `actor_local!`, what hooks have saved, and the scope of its waits.
+//! `actor_local!`, what hooks have saved, who watches its children, and the scope of its waits.
 //!
 //! One word in the record points to all of it, and is null for an actor that has nothing of the kind:
 //!
@@ -36,7 +36,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::park::{Interrupt, Running, Timer, own_code};
-use super::record::Record;
+use super::record::{Record, Watcher};
 use super::scope::{Scope, Subscription};
 use super::slot::slot;
 use crate::hooks::Saved;
@@ -56,6 +56,8 @@ pub(crate) struct Belongings {
     /// Used under the lock of the actor's index.
     mailboxes: UnsafeCell<Vec<Mailbox>>,
     locals: RefCell<Vec<Local>>,
+    /// Who is told of the ends of actors that this one spawns.
+    children: RefCell<Option<Arc<dyn Watcher>>>,
     /// What its waits are in.
     scope: RefCell<Option<Arc<Scope>>>,
     /// Wakes it at the deadline of its scope, once it has waited there.
@@ -203,6 +205,16 @@ impl Belongings {
 }
 
 impl Belongings {
+    /// Who is told of the ends of actors that this one spawns, if somebody is.
+    pub(super) fn watcher_of_children(&self) -> Option<Arc<dyn Watcher>> {
+        self.children.borrow().clone()
+    }
+
+    /// Has `watcher` told of them. Gives the one of before.
+    pub(super) fn watch_children(&self, watcher: Arc<dyn Watcher>) -> Option<Arc<dyn Watcher>> {
+        self.children.replace(Some(watcher))
+    }
+
     /// The scope of the actor's waits, if they are in one.
     pub(crate) fn scope(&self) -> Option<Arc<Scope>> {
         self.scope.borrow().clone()

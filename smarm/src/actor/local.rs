@@ -104,6 +104,8 @@ pub(crate) struct Local {
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
     host: RefCell<Option<Waker>>,
+    /// What the actor that parked last will look at first when it is woken.
+    pub(crate) expected: Cell<*const u8>,
     /// A future was pending since the host was last asked for its budget.
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
@@ -128,6 +130,7 @@ impl Local {
             own_code: Cell::new(0),
             idle: Cell::new(false),
             host: RefCell::new(None),
+            expected: Cell::new(std::ptr::null()),
             mind_budget: Cell::new(false),
             hooks,
         }
@@ -338,7 +341,7 @@ impl Local {
         }
         self.streak.set(0);
         self.with_ring(|ring| {
-            if ring.len() > FAR {
+            if ring.len() > FAR + AT_ONCE {
                 prefetch_ahead(ring);
             }
             ring.pop()
@@ -567,22 +570,32 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// The slot of the actor this many places ahead is fetched, ...
+/// The slots of the actors from this many places ahead on are fetched, ...
 const FAR: usize = 16;
-/// ... and the top of the stack of the one this many places ahead.
+/// ... and the tops of the stacks of those from this many places ahead on, ...
 const NEAR: usize = 8;
+/// ... for so many actors at a time. A fetch waits for the translation of its address, and every stack has one
+/// of its own: those of several stacks are looked up side by side.
+const AT_ONCE: usize = 8;
 
 /// Fetches what the actors that come next will touch: with many, each is cold.
 #[inline(always)]
 fn prefetch_ahead(ring: &Ring) {
-    if let Some(slot) = ring.peek(FAR) {
-        prefetch(std::ptr::from_ref(slot).cast());
+    if !ring.taken().is_multiple_of(AT_ONCE) {
+        return;
     }
-    if let Some(slot) = ring.peek(NEAR) {
-        // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
-        let sp = unsafe { (*slot.context.get()).stack_pointer() };
-        prefetch(std::ptr::with_exposed_provenance(sp));
-        prefetch(std::ptr::with_exposed_provenance(sp + 64));
+    for place in 0..AT_ONCE {
+        if let Some(slot) = ring.peek(FAR + place) {
+            prefetch(std::ptr::from_ref(slot).cast());
+        }
+    }
+    for place in 0..AT_ONCE {
+        if let Some(slot) = ring.peek(NEAR + place) {
+            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
+            let sp = unsafe { (*slot.context.get()).stack_pointer() };
+            prefetch(std::ptr::with_exposed_provenance(sp));
+            prefetch(std::ptr::with_exposed_provenance(sp + 64));
+        }
     }
 }
 

@@ -9,7 +9,8 @@
 //!     frames      the first ones share the page with the above
 //! ```
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -49,19 +50,16 @@ const VISIBLE: usize = 32;
 
 /// An actor's control block, at the top of its stack. Only the actor itself touches it, or its
 /// spawner before; but for `visible` and `belongings`.
-#[repr(C, align(16))]
+///
+/// What the end of an actor looks at is one cache line: with very many actors it is cold by then.
+#[repr(C, align(64))]
 pub(crate) struct Record {
-    pub(crate) pid: Pid,
     pub(crate) name: Option<Box<str>>,
-    /// Moves the closure out, runs or drops it, and delivers the result.
-    pub(crate) run: unsafe fn(*mut Self, killed: bool),
     pub(crate) watcher: Option<Arc<dyn Watcher>>,
-    /// Who is told of the ends of actors that this one spawns.
-    mailbox: RefCell<Option<Arc<dyn Watcher>>>,
-    /// Actors that this one spawns get something from it: its watch, or its scope.
-    bequeaths: Cell<bool>,
     /// Where the last panic came from.
     pub(crate) place: Cell<Option<Box<str>>>,
+    /// What few actors have.
+    pub(crate) belongings: Word,
     /// In which era of its worker (see [`Local::era`]) an unwinding was last seen to begin on this
     /// actor; 0 for never.
     pub(crate) panicked: Cell<u32>,
@@ -69,13 +67,18 @@ pub(crate) struct Record {
     pub(crate) ignores_kill: Cell<bool>,
     /// The allocator may make this actor yield.
     pub(crate) preemptible: Cell<bool>,
+    /// Actors that this one spawns get something from it: its watch, or its scope.
+    bequeaths: Cell<bool>,
+    pub(crate) pid: Pid,
+    /// Moves the closure out, runs or drops it, and delivers the result.
+    pub(crate) run: unsafe fn(*mut Self, killed: bool),
     /// How many `preempt::disable` guards it holds.
     pub(crate) undisturbed: Cell<u32>,
-    /// What few actors have.
-    pub(crate) belongings: Word,
     /// The first bytes of the name, for reports from other threads and from signal handlers.
     visible: [AtomicU64; VISIBLE / 8],
 }
+
+const _: () = assert!(offset_of!(Record, pid) == 64);
 
 impl Record {
     /// Where the record of the stack with this index stands.
@@ -111,7 +114,6 @@ impl Record {
             (&raw mut (*at).name).write(name);
             (&raw mut (*at).run).write(run);
             (&raw mut (*at).watcher).write(None);
-            (&raw mut (*at).mailbox).write(RefCell::new(None));
             (&raw mut (*at).bequeaths).write(Cell::new(false));
             (&raw mut (*at).place).write(Cell::new(None));
             (&raw mut (*at).panicked).write(Cell::new(0));
@@ -132,13 +134,14 @@ impl Record {
     /// As for [`write`](Self::write), which has written all else.
     #[cold]
     unsafe fn inherit(at: *mut Self, parent: &Self) {
-        let watcher = parent.mailbox.borrow().clone();
+        let theirs = parent.belongings.belongings();
+        let watcher = theirs.and_then(Belongings::watcher_of_children);
         // SAFETY: by the caller. Others may be looking at the belongings, so there is no exclusive reference.
         let child = unsafe {
             (&raw mut (*at).watcher).write(watcher);
             &*at
         };
-        if let Some(scope) = parent.belongings.belongings().and_then(Belongings::scope) {
+        if let Some(scope) = theirs.and_then(Belongings::scope) {
             let subscriptions = scope.subscribe_to_all(&waker(child.pid));
             child.belongings.make().inherit(scope, subscriptions);
             child.bequeaths.set(true);
@@ -158,7 +161,7 @@ impl Record {
 
     /// From now on `watcher` is told of the ends of actors that this one spawns.
     pub(crate) fn set_mailbox(&self, watcher: Arc<dyn Watcher>) {
-        let earlier = self.mailbox.replace(Some(watcher));
+        let earlier = self.belongings.make().watch_children(watcher);
         self.bequeaths.set(true);
         drop(earlier);
     }

@@ -71,6 +71,12 @@ impl Ring {
         self.places[place].take()
     }
 
+    /// How many actors were taken, about: the ring counts anew when it grows.
+    #[inline(always)]
+    pub(crate) fn taken(&self) -> usize {
+        self.head
+    }
+
     /// The actor that will come after `ahead` others.
     #[inline(always)]
     pub(crate) fn peek(&self, ahead: usize) -> Option<&'static Slot> {

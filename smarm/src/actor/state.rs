@@ -5,7 +5,7 @@
 //! | flag | meaning | set by | cleared by |
 //! |---|---|---|---|
 //! | `LIVE` | an actor lives here | who took the slot from the free list | its worker, when the actor has ended |
-//! | `EXPOSED` | a waker of this life was made | its worker, before it makes the first | with `LIVE` |
+//! | `EXPOSED` | the actor has made a waker | its worker, before it makes the first | with `LIVE` |
 //! | `KILLED` | somebody asked the actor to unwind | anybody | with `LIVE` |
 //! | `SCOPED` | its waits are in a scope | the actor, or its spawner | as it is set; with `LIVE` |
 //! | `MAIL` | the slot lies in its worker's inbox, or is about to | another thread, which then puts it there | its worker, as it takes it out |
@@ -34,7 +34,8 @@
 //! # Why no kill is lost
 //! `EXPOSED` and `KILLED` are set by read-modify-writes of one word. If the kill comes first, the
 //! worker sees it as it exposes the actor, and so before the actor first parks; else the kill sees
-//! `EXPOSED`, and is mail.
+//! `EXPOSED`, and is mail. The same holds for a waker that the spawner made, for the scope that the actor
+//! inherits: the actor looks at its scope after it was exposed.
 //!
 //! That the actor's waits are in a scope (a deadline or a token around them) is another flag, the actor's
 //! own: it is looked at together with the kill request.

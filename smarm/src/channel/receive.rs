@@ -84,9 +84,12 @@ impl<T> Receiver<T> {
     fn recv_parking(&self, actor: Running) -> Result<T, RecvError> {
         let waker = actor.waker();
         loop {
+            let list = &self.shared().list;
             // SAFETY: as in `try_recv`.
-            if unsafe { self.shared().list.register(&waker, || waker.copy()) } {
+            if unsafe { list.register(&waker, || waker.copy(), actor.inbox()) } {
                 let registered = Registered(self);
+                // SAFETY: as in `try_recv`.
+                actor.expect(unsafe { list.awaited() });
                 if let Err(interrupt) = actor.park() {
                     return Err(interrupt.into());
                 }

@@ -25,6 +25,7 @@ use crate::actor::local::{self, Local, NEW_EVERY, Place};
 use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
+use crate::context::prefetch;
 use crate::host::{self, Reactor, Turn};
 use crate::stack::StackError;
 use crate::stack::area::Area;
@@ -503,7 +504,9 @@ impl Core {
         let start = clock::now();
         for round in 1_u32.. {
             // Mail is on an own cache line; the rest is shared with others, and looked at less often.
-            if home.has_mail() || round.is_multiple_of(16) && found() {
+            let mail = (0..4).any(|_| home.has_mail()); // a pause takes as long as some looks
+            if mail || round.is_multiple_of(16) && found() {
+                prefetch(self.local.expected.get());
                 self.spin.set(Some(SPIN_CREDIT));
                 self.spin_retry.set(SPIN_RETRY);
                 return true;
