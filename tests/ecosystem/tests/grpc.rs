@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use smarm::channel::{Receiver, Sender, bounded};
 use smarm_compat::{await_future, await_timeout};
 use smarm_ecosystem::{Task, in_every_mode, kill, task};
-use smarm_workspace::{PATIENCE, Signal, until, within};
+use smarm_workspace::{OnDrop, PATIENCE, Signal, until, within};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -337,29 +337,40 @@ fn a_server_that_shuts_down_lets_a_stream_end_and_takes_no_more_calls() {
 }
 
 #[test]
-fn a_server_that_dies_breaks_the_stream() {
+fn a_connection_that_breaks_ends_the_stream_with_an_error_at_both_ends() {
     within(PATIENCE, || {
         in_every_mode(|| {
-            let (give, take) = std::sync::mpsc::channel();
-            let end = Signal::new();
-            let ending = end.clone();
-            let thread = std::thread::spawn(move || {
-                smarm_compat::Builder::new().workers(1).run(move || {
-                    let server = serve();
-                    give.send(server.address).unwrap();
-                    ending.wait(1);
-                });
-            });
-            let address = smarm::io::block_on_io(move || take.recv().unwrap());
+            let server = serve();
+            let (address, relay) = relay_to(server.address);
             let (sender, mut answers) = totals(&connect(address));
             sender.send(1).unwrap();
             assert_eq!(await_future(answers.message()).unwrap().unwrap().value, 1);
-            end.raise();
+            kill(relay);
             let last = await_future(answers.message());
             assert!(last.is_err(), "{last:?}");
-            smarm::io::block_on_io(move || thread.join().unwrap());
+            server.ended.wait(1);
         });
     });
+}
+
+/// An actor that hands on the bytes of one connection, in both directions, and breaks it when it is killed.
+fn relay_to(server: SocketAddr) -> (SocketAddr, smarm::JoinHandle<()>) {
+    let listener = smarm::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let relay = smarm::spawn(move || {
+        let near = listener.accept().unwrap().0;
+        let far = smarm::net::TcpStream::connect(server).unwrap();
+        let _broken = OnDrop(|| {
+            for stream in [&near, &far] {
+                let _ = stream.shutdown(Shutdown::Both); // whoever is still there has been told
+            }
+        });
+        let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        drop(smarm::spawn(move || std::io::copy(&mut from, &mut to)));
+        // An error is an end that went first.
+        let _ = std::io::copy(&mut &far, &mut &near);
+    });
+    (address, relay)
 }
 
 #[test]
