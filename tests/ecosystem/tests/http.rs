@@ -1,11 +1,10 @@
 //! axum, and hyper's own server and client, on sockets of tokio's and of smarm's.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -17,15 +16,14 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use smarm_compat::await_future;
 use smarm_compat::io::AsyncIo;
-use smarm_compat::{await_future, await_timeout};
 use smarm_ecosystem::{Mode, Task, in_every_mode, kill, task};
-use smarm_workspace::{Drops, PATIENCE, Signal, within};
+use smarm_workspace::{OnDrop, PATIENCE, Signal, within};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-const MOMENT: Duration = Duration::from_millis(20);
 const LONG: usize = 1_000_000;
 
 /// Serves `router` in a task, until the guard is dropped.
@@ -248,32 +246,31 @@ fn a_connection_that_breaks_within_a_body_is_an_error_of_the_client() {
 fn a_request_that_is_given_up_or_killed_is_dropped_by_the_server() {
     within(PATIENCE, || {
         in_every_mode(|| {
-            let (began, drops) = (Signal::new(), Drops::new());
+            let (began, dropped) = (Signal::new(), Signal::new());
             let never = {
-                let (began, drops) = (began.clone(), drops.clone());
-                move || -> std::pin::Pin<Box<dyn Future<Output = &'static str> + Send>> {
-                    let counted = drops.counted();
+                let (began, dropped) = (began.clone(), dropped.clone());
+                move || async move {
+                    let _seen = OnDrop(move || dropped.raise());
                     began.raise();
-                    Box::pin(async move {
-                        let _counted = counted;
-                        pending::<Infallible>().await;
-                        unreachable!("it never goes on")
-                    })
+                    pending::<&'static str>().await
                 }
             };
             let (address, _server) = serve(Router::new().route("/", get(never)));
 
             let mut client = connect(address);
-            let asking = client.send_request(request(Method::GET, "/", ""));
-            assert!(await_timeout(MOMENT, asking).is_err());
+            await_future(async {
+                tokio::select! {
+                    answer = client.send_request(request(Method::GET, "/", "")) => panic!("{answer:?}"),
+                    () = began.reached(1) => {}
+                }
+            });
             drop(client);
+            dropped.wait(1);
+
             let victim = smarm::spawn(move || fetch(&mut connect(address), "/"));
-            began.wait(1);
             began.wait(2);
             kill(victim);
-            while drops.count() < 2 {
-                smarm::sleep(Duration::from_millis(1)); // nothing tells when the server has seen it
-            }
+            dropped.wait(2);
         });
     });
 }

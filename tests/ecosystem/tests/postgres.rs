@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, TryStreamExt};
-use smarm_compat::{await_future, await_timeout};
+use smarm_compat::await_future;
 use smarm_ecosystem::{POSTGRES, in_every_mode, kill, server};
 use smarm_workspace::{PATIENCE, Signal, until, within};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// Runs `test` as an actor in every mode, if there is a server.
 fn with_server(test: fn(&str)) {
@@ -152,13 +151,16 @@ fn a_query_is_cancelled_from_another_actor() {
 }
 
 #[test]
-fn a_query_that_was_given_up_can_be_cancelled_and_the_connection_lives_on() {
+fn a_query_whose_actor_was_killed_can_be_cancelled_and_the_connection_lives_on() {
     within(PATIENCE, || {
         with_server(|address| {
-            let (client, observer) = (connect(address), connect(address));
-            let process = backend(&client);
-            assert!(await_timeout(MOMENT, client.execute("SELECT pg_sleep(1000)", &[])).is_err());
+            let (client, observer) = (Arc::new(connect(address)), connect(address));
+            let (process, of_the_victim) = (backend(&client), client.clone());
+            let victim = smarm::spawn(move || {
+                await_future(of_the_victim.execute("SELECT pg_sleep(1000)", &[])).map(drop)
+            });
             until_busy(&observer, process);
+            kill(victim);
             await_future(client.cancel_token().cancel_query(NoTls)).unwrap();
             assert_eq!(backend(&client), process);
         });
