@@ -1,6 +1,5 @@
 //! axum, and hyper's own server and client, on sockets of tokio's and of smarm's.
 
-use std::convert::Infallible;
 use std::future::pending;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
