@@ -7,6 +7,12 @@
 //! | done | ends, and drops the worker while tokio still runs |
 //!
 //! As a task rather than as the runtime's root future: before each poll of the root, tokio asks epoll.
+//!
+//! # Paused time
+//! A test may have paused tokio's clock, which then leaps to the next timer whenever all wait. smarm's keeps
+//! going, so the alarm can ring before the worker's timer is due. What is left is put before it once more,
+//! by tokio's clock: to wait in a loop would leave tokio no turn, and to hold its clock until the worker's
+//! timer is due would keep its own timers waiting as long.
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
@@ -17,14 +23,14 @@ use std::time::Instant;
 
 use smarm::host::{Turn, Worker};
 use tokio::task::yield_now;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{self, Sleep, sleep_until};
 
 use crate::reactor::TokioReactor;
 
 /// Polls the worker until its runtime has shut down. To be spawned on a `current_thread` runtime.
 pub(crate) async fn drive(mut worker: Worker) {
     worker.bind(Rc::new(TokioReactor));
-    let mut host = Host { worker, alarm: None, deadline: None };
+    let mut host = Host { worker, alarm: None, deadline: None, rang: false };
     while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {
         yield_now().await;
     }
@@ -36,6 +42,8 @@ struct Host {
     /// Wakes the task at `deadline`; made when a timer is first wanted.
     alarm: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
+    /// Whether the alarm has rung for this deadline.
+    rang: bool,
 }
 
 impl Host {
@@ -61,7 +69,13 @@ impl Host {
         if self.deadline != Some(deadline) {
             self.deadline = Some(deadline);
             alarm.as_mut().reset(deadline.into());
+        } else if self.rang {
+            // The worker has looked at its timers since, and they were not due.
+            let left = deadline.saturating_duration_since(Instant::now());
+            alarm.as_mut().reset(time::Instant::now() + left);
         }
-        alarm.as_mut().poll(cx)
+        let rings = alarm.as_mut().poll(cx);
+        self.rang = rings.is_ready();
+        rings
     }
 }
