@@ -25,9 +25,11 @@ impl Links {
     /// Those of SQLite.
     pub fn open(path: &Path) -> Result<Self> {
         let database = Connection::open(path)?;
-        // A commit is safe from a crash of the service, and costs no fsync.
+        // A commit is safe from a crash of the service, and costs no fsync. No other process opens the
+        // file, so no call needs to lock it.
         database.execute_batch(
-            "PRAGMA journal_mode = WAL;
+            "PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = OFF;
              CREATE TABLE IF NOT EXISTS links (
                  id INTEGER PRIMARY KEY,

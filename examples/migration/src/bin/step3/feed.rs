@@ -8,20 +8,19 @@ use std::task::{Context, Poll};
 use smarm::channel::Receiver;
 use smarm::net::TcpStream;
 use smarm_compat::await_future;
-use tungstenite::protocol::Role;
+use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
 /// Tells the client of the events until there are no more, or until it has gone.
 pub(crate) fn serve(stream: TcpStream, early: Vec<u8>, mut events: Receiver<Arc<str>>) {
     let wire = Wire { stream, came: Box::new([0; ROOM]), start: 0, end: 0, ended: false };
-    let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, None);
+    // tungstenite clears its buffer for each read: a small one does for clients that say little.
+    let config = WebSocketConfig::default().read_buffer_size(ROOM);
+    let mut socket = WebSocket::from_partially_read(wire, early, Role::Server, Some(config));
+    if take_all(&mut socket).is_err() {
+        return;
+    }
     loop {
-        // Takes all that has come. Pings are answered in here.
-        match socket.read() {
-            Ok(_) => continue,
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
         let wire = socket.get_mut();
         let next = await_future(poll_fn(|cx| match events.poll_recv(cx) {
             Poll::Ready(event) => Poll::Ready(Next::Event(event.ok())),
@@ -34,12 +33,26 @@ pub(crate) fn serve(stream: TcpStream, early: Vec<u8>, mut events: Receiver<Arc<
                 }
             }
             Next::Event(None) => break, // the service stops, or this feed was too slow
-            Next::Bytes(Ok(())) => {}
-            Next::Bytes(Err(_)) => return,
+            Next::Bytes(came) => {
+                if came.is_err() || take_all(&mut socket).is_err() {
+                    return;
+                }
+            }
         }
     }
     // The client may be gone.
     let (Ok(()) | Err(_)) = socket.close(None).and_then(|()| socket.flush());
+}
+
+/// Takes what has come. Pings, and the client's wish to close, are answered in here.
+fn take_all(socket: &mut WebSocket<Wire>) -> Result<(), Error> {
+    loop {
+        match socket.read() {
+            Ok(_) => {}
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 enum Next {
