@@ -21,6 +21,8 @@ const STEPS: [(&str, &str); 4] = [
 ];
 const CONNECTIONS: usize = 64;
 const FEEDS: usize = 2;
+/// For a title: nobody gives one up.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What step 3 wants to be of step 0.
 const BAR: &str = "the bar of step 3: requests/s >= 1.0, p99 <= 1.0 of step 0";
 
@@ -50,7 +52,7 @@ fn main() -> Result<(), Failure> {
     let mut contenders = Vec::new();
     for (name, program) in STEPS {
         if only.is_empty() || only.iter().any(|only| name.contains(only.as_str())) {
-            let process = Process::start(program, titles.address())?;
+            let process = Process::start(program, titles.address(), PATIENCE)?;
             let mut load = Load::connect(process.address(), CONNECTIONS, FEEDS)?;
             load.play(length)?; // to warm up
             let before = process.usage()?;

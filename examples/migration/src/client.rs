@@ -48,7 +48,15 @@ impl Client {
     /// # Errors
     /// Those of the connection.
     pub fn send(&mut self, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
-        self.0.get_mut().write_all(&request(method, path, body))
+        self.send_bytes(&request(method, path, body))
+    }
+
+    /// Sends whatever it is.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
     }
 
     /// Waits for an answer; that to a HEAD has no body.

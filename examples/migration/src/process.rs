@@ -30,11 +30,12 @@ pub struct Usage {
 }
 
 impl Process {
-    /// Starts a step with a new database, and waits until it listens.
+    /// Starts a step with a new database, and waits until it listens. `patience` is how long it waits for
+    /// a title.
     ///
     /// # Errors
     /// It does not start, or does not listen.
-    pub fn start(program: &str, titles: SocketAddr) -> Result<Self, Failure> {
+    pub fn start(program: &str, titles: SocketAddr, patience: Duration) -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("smarm-migration-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let directory = std::env::temp_dir().join(unique);
@@ -43,6 +44,7 @@ impl Process {
             .args(["serve", "127.0.0.1:0"])
             .arg(directory.join("links.sqlite"))
             .arg(titles.to_string())
+            .arg(patience.as_millis().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -3,7 +3,7 @@
 //! | command | does |
 //! |---|---|
 //! | `stepN [--check]` | serves on a free port, asks itself by [`check`], stops itself |
-//! | `stepN serve ADDRESS [DATABASE [TITLES]]` | serves until SIGTERM or ctrl-c; TITLES is the address of the service of titles |
+//! | `stepN serve ADDRESS [DATABASE [TITLES [PATIENCE]]]` | serves until SIGTERM or ctrl-c; the service of titles is at the address TITLES and may take PATIENCE ms |
 //!
 //! A service that stops takes no new connections, answers the requests that it has, and closes its feeds.
 //! `--check` stops it like anybody else would, by a signal.
@@ -20,14 +20,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::titles::Titles;
 use crate::{Failure, check};
 
-/// How long the service of titles may take.
-pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How many events a feed may be behind. One that is further behind is closed.
 pub const BACKLOG: usize = 4096;
 /// How many questions to the database may wait.
 pub const QUESTIONS: usize = 1024;
 
-const USAGE: &str = "usage: [--check] | serve ADDRESS [DATABASE [TITLES]]";
+const USAGE: &str = "usage: [--check] | serve ADDRESS [DATABASE [TITLES [PATIENCE_MS]]]";
 
 /// What a step is told from outside.
 pub struct Setup {
@@ -37,6 +35,8 @@ pub struct Setup {
     pub database: PathBuf,
     /// Where it asks for a title.
     pub titles: String,
+    /// How long it waits for one.
+    pub patience: Duration,
     checks: bool,
     check: Option<JoinHandle<Result<(), Failure>>>,
 }
@@ -56,14 +56,16 @@ impl Setup {
                     address: ([127, 0, 0, 1], 0).into(),
                     database: ":memory:".into(),
                     titles: titles_at(titles.address()),
+                    patience: Duration::from_secs(1),
                     checks: true,
                     check: None,
                 })
             }
-            ["serve", address, ref rest @ ..] if rest.len() <= 2 => Ok(Self {
+            ["serve", address, ref rest @ ..] if rest.len() <= 3 => Ok(Self {
                 address: address.parse()?,
                 database: rest.first().unwrap_or(&"links.sqlite").into(),
                 titles: titles_at(rest.get(1).unwrap_or(&"127.0.0.1:8090").parse()?),
+                patience: Duration::from_millis(rest.get(2).unwrap_or(&"1000").parse()?),
                 checks: false,
                 check: None,
             }),

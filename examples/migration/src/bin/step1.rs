@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,7 +17,7 @@ use smarm::channel::{Receiver, Sender, bounded, oneshot};
 use smarm_migration::Failure;
 use smarm_migration::answer::{Answer, Answered, Refusal, target};
 use smarm_migration::links::{Link, Links};
-use smarm_migration::setup::{BACKLOG, PATIENCE, QUESTIONS, Setup, stop_signal};
+use smarm_migration::setup::{BACKLOG, QUESTIONS, Setup, stop_signal};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc};
@@ -40,6 +41,7 @@ async fn main() -> Result<(), Failure> {
         open,
         titles: reqwest::Client::new(),
         titles_url: setup.titles.as_str().into(),
+        patience: setup.patience,
     };
     let router = Router::new()
         .route("/links", post(create))
@@ -67,6 +69,7 @@ struct App {
     open: mpsc::Sender<Infallible>,
     titles: reqwest::Client,
     titles_url: Arc<str>,
+    patience: Duration,
 }
 
 /// To the database: what, and where the answer goes.
@@ -124,7 +127,7 @@ async fn visit(State(app): State<App>, Path(code): Path<String>) -> Answered {
 
 async fn title(State(app): State<App>, Path(code): Path<String>) -> Answered {
     let link = app.ask(|reply| Question::Find(code, reply)).await?.ok_or(Refusal::Unknown)?;
-    match timeout(PATIENCE, ask_title(&app, link.target)).await {
+    match timeout(app.patience, ask_title(&app, link.target)).await {
         Ok(Ok(title)) => Ok(Answer::Title(title)),
         Ok(Err(_)) => Err(Refusal::TitlesFailed),
         Err(_) => Err(Refusal::TitlesLate),

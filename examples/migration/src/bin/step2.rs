@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -20,7 +21,7 @@ use smarm_compat::await_future;
 use smarm_migration::Failure;
 use smarm_migration::answer::{Answer, Answered, Refusal, target};
 use smarm_migration::links::{Link, Links};
-use smarm_migration::setup::{BACKLOG, PATIENCE, QUESTIONS, Setup, stop_signal};
+use smarm_migration::setup::{BACKLOG, QUESTIONS, Setup, stop_signal};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
@@ -43,6 +44,7 @@ async fn main() -> Result<(), Failure> {
         open,
         titles: reqwest::Client::new(),
         titles_url: setup.titles.clone(),
+        patience: setup.patience,
         actors: actors.handle(),
     });
     let router = Router::new()
@@ -77,6 +79,7 @@ struct App {
     open: Sender<Infallible>,
     titles: reqwest::Client,
     titles_url: String,
+    patience: Duration,
     actors: smarm::Handle,
 }
 
@@ -166,7 +169,7 @@ fn visit(app: &App, code: String) -> Answered {
 
 fn title(app: &App, code: String) -> Answered {
     let link = app.ask(|reply| Question::Find(code, reply))?.ok_or(Refusal::Unknown)?;
-    match with_timeout(PATIENCE, || ask_title(app, link.target)) {
+    match with_timeout(app.patience, || ask_title(app, link.target)) {
         Ok(Ok(title)) => Ok(Answer::Title(title)),
         Ok(Err(_)) => Err(Refusal::TitlesFailed),
         Err(_) => Err(Refusal::TitlesLate),

@@ -9,6 +9,7 @@ mod http;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Connection, Request, Unread};
 use smarm::cancel::{shield, with_cancel};
@@ -19,7 +20,7 @@ use smarm_compat::await_future;
 use smarm_migration::Failure;
 use smarm_migration::answer::{Answer, Answered, Refusal, target};
 use smarm_migration::links::{Link, Links};
-use smarm_migration::setup::{BACKLOG, PATIENCE, QUESTIONS, Setup, stop_signal};
+use smarm_migration::setup::{BACKLOG, QUESTIONS, Setup, stop_signal};
 
 fn main() -> Result<(), Failure> {
     smarm_compat::run(serve)
@@ -43,6 +44,7 @@ fn serve() -> Result<(), Failure> {
         open: open.clone(),
         titles: reqwest::Client::new(),
         titles_url: setup.titles.clone(),
+        patience: setup.patience,
     };
     // One for each worker: the connections to the service of titles belong to the runtime of one.
     let apps: Vec<_> = (0..Handle::current().workers()).map(|_| Shared::new(app())).collect();
@@ -79,7 +81,7 @@ fn accept(listener: &TcpListener, apps: &[Shared]) {
         if let Err(error) = started {
             eprintln!("a connection was lost: {error}");
             // If descriptors or memory have run out: connections that end give some back.
-            smarm::sleep(std::time::Duration::from_millis(10));
+            smarm::sleep(Duration::from_millis(10));
         }
     }
 }
@@ -160,6 +162,7 @@ struct App {
     open: Sender<Infallible>,
     titles: reqwest::Client,
     titles_url: String,
+    patience: Duration,
 }
 
 /// To the database: what, and where the answer goes.
@@ -236,7 +239,7 @@ fn visit(app: &App, code: String) -> Answered {
 
 fn title(app: &App, code: String) -> Answered {
     let link = app.ask(|reply| Question::Find(code, reply))?.ok_or(Refusal::Unknown)?;
-    match with_timeout(PATIENCE, || ask_title(app, link.target)) {
+    match with_timeout(app.patience, || ask_title(app, link.target)) {
         Ok(Ok(title)) => Ok(Answer::Title(title)),
         Ok(Err(_)) => Err(Refusal::TitlesFailed),
         Err(_) => Err(Refusal::TitlesLate),
