@@ -35,19 +35,26 @@ struct Contender {
 }
 
 fn main() -> Result<(), Failure> {
-    let (mut rounds, mut length) = (1, Duration::from_millis(20));
-    let mut only = Vec::new();
+    let (mut benches, mut full, mut only) = (false, false, Vec::new());
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--bench" | "--quick" => (rounds, length) = (20, Duration::from_millis(250)),
-            "--full" => (rounds, length) = (60, Duration::from_millis(500)),
+            "--bench" | "--quick" => benches = true,
+            "--full" => full = true,
             name if !name.starts_with('-') => only.push(name.to_owned()),
             unknown => {
                 return Err(format!("{unknown} is not known; arguments: [--quick | --full] [STEP]...").into());
             }
         }
     }
+    let (rounds, length) = match (benches, full) {
+        (_, true) => (100, Duration::from_millis(250)),
+        (true, _) => (20, Duration::from_millis(250)),
+        (false, _) => (1, Duration::from_millis(20)),
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("unknown");
     println!("{CONNECTIONS} connections, {FEEDS} feeds, {rounds} rounds of {length:?} each");
+    println!("load of the machine at the beginning: {load}");
     let titles = Titles::start()?;
     let mut contenders = Vec::new();
     for (name, program) in STEPS {
