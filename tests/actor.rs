@@ -20,7 +20,7 @@ const FOR_EVER: Duration = Duration::MAX;
 fn assert_killed<T>(joined: Result<T, JoinError>) {
     match joined {
         Ok(_) => panic!("the actor returned instead of being killed"),
-        Err(JoinError::Panicked(payload)) => panic!("the actor panicked: {}", message(&*payload)),
+        Err(JoinError::Panicked(payload)) => panic!("the actor panicked: {}", payload.message()),
         Err(JoinError::Killed) => {}
     }
 }

@@ -14,7 +14,7 @@ use bridge_support::{WhenDropped, spawn_on, with_a_careful_drop};
 use smarm::channel::{Receiver, Sender, channel};
 use smarm::{JoinError, JoinHandle, Runtime};
 use smarm_compat::await_future;
-use smarm_workspace::{Drops, PATIENCE, Signal, child, message, until, within};
+use smarm_workspace::{Drops, PATIENCE, Signal, child, until, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime as Tokio;
 
@@ -162,7 +162,7 @@ impl Waits {
     fn end(self) {
         let timer = self.timer.join().unwrap_err();
         let JoinError::Panicked(payload) = timer else { panic!("{timer:?}") };
-        assert!(message(&*payload).contains("shut"), "{}", message(&*payload));
+        assert!(payload.message().contains("shut"), "{payload:?}");
         assert!(self.task.join().unwrap().unwrap_err().is_cancelled());
         self.blocking.join().unwrap().unwrap();
         let error = self.tokio_socket.join().unwrap().unwrap_err();

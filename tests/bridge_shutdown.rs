@@ -179,7 +179,7 @@ fn a_task_that_awaits_an_actor_learns_how_it_ended() {
                 polled.wait(1);
                 go.raise();
                 match await_future(task).unwrap() {
-                    Err(JoinError::Panicked(payload)) => assert_eq!(message(&*payload), "boom"),
+                    Err(JoinError::Panicked(payload)) => assert_eq!(payload.message(), "boom"),
                     other => panic!("{other:?}"),
                 }
                 assert_eq!(killed.pid(), pid);

@@ -406,3 +406,16 @@ fn a_panic_is_logged_when_its_handle_is_dropped_unread() {
     assert!(said.contains("\"unread\" panicked at tests/join.rs:"), "{said}");
     assert!(!said.contains("\"read\" panicked at"), "{said}");
 }
+
+#[test]
+fn a_join_error_turns_into_any_error_that_goes_between_threads() {
+    within(PATIENCE, || {
+        workers(1).run(|| {
+            let ask = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+                smarm::spawn(|| panic!("no luck")).join()?;
+                Ok(())
+            };
+            assert_eq!(ask().unwrap_err().to_string(), "the actor panicked: no luck");
+        });
+    });
+}

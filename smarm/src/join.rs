@@ -15,9 +15,39 @@ use crate::pid::Pid;
 /// Why an actor has no result.
 pub enum JoinError {
     /// It panicked, with this payload.
-    Panicked(Box<dyn Any + Send + 'static>),
+    Panicked(Payload),
     /// It was killed, or its runtime shut down.
     Killed,
+}
+
+/// What an actor panicked with. Unlike the box inside it is `Sync`, so that a [`JoinError`] turns into a
+/// `Box<dyn Error + Send + Sync>` with `?`.
+pub struct Payload(Box<dyn Any + Send + 'static>);
+
+// SAFETY: a shared reference gives no more than the text, of a payload that is a `&str` or a `String`, which
+// are `Sync`.
+unsafe impl Sync for Payload {}
+
+impl Payload {
+    pub(crate) fn new(payload: Box<dyn Any + Send + 'static>) -> Self {
+        Self(payload)
+    }
+
+    /// The payload itself, as `std::panic::catch_unwind` gives it.
+    pub fn into_inner(self) -> Box<dyn Any + Send + 'static> {
+        self.0
+    }
+
+    /// The text of the panic, if it has one; else says that it has none.
+    pub fn message(&self) -> &str {
+        park::message(&*self.0)
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
+    }
 }
 
 impl JoinError {
@@ -28,7 +58,7 @@ impl JoinError {
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self {
-            Self::Panicked(payload) => payload,
+            Self::Panicked(payload) => payload.into_inner(),
             Self::Killed => panic!("the actor was killed; it did not panic"),
         }
     }
@@ -56,7 +86,7 @@ impl JoinError {
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&park::message(&**payload)).finish(),
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&payload.message()).finish(),
             Self::Killed => f.write_str("Killed"),
         }
     }
@@ -65,7 +95,7 @@ impl fmt::Debug for JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked(payload) => write!(f, "the actor panicked: {}", park::message(&**payload)),
+            Self::Panicked(payload) => write!(f, "the actor panicked: {}", payload.message()),
             Self::Killed => f.write_str("the actor was killed"),
         }
     }

@@ -36,7 +36,7 @@ pub use channel::{Receiver, Sender, channel};
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};
 pub use current::{Current, current, self_pid, sleep, sleep_until, try_self_pid, yield_now};
-pub use join::{JoinError, JoinHandle, JoinTimeoutError};
+pub use join::{JoinError, JoinHandle, JoinTimeoutError, Payload};
 pub use mutex::{LockError, Mutex, MutexGuard, TryLockError};
 pub use pid::Pid;
 pub use runtime::{Handle, Runtime, ShutdownError, run};

@@ -175,7 +175,7 @@ impl Runtime {
         let handle = spawned.unwrap_or_else(|error| panic!("smarm: {error}"));
         match handle.join_unbroken() {
             Ok(value) => value,
-            Err(JoinError::Panicked(payload)) => park::resume_panic(payload),
+            Err(JoinError::Panicked(payload)) => park::resume_panic(payload.into_inner()),
             Err(JoinError::Killed) => {
                 panic!("smarm: the actor of `Runtime::run` was killed before it returned")
             }

@@ -22,7 +22,7 @@ use crate::actor::state::Freed;
 use crate::channel::oneshot;
 use crate::config::{self, StackSizeError};
 use crate::context::Context;
-use crate::join::{Ending, Failure, JoinError, JoinHandle, Report};
+use crate::join::{Ending, Failure, JoinError, JoinHandle, Payload, Report};
 use crate::pid::Pid;
 use crate::runtime::Handle;
 use crate::scheduler::core::{self, Core};
@@ -506,7 +506,7 @@ fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
     let message = message(&*payload);
     let noticed = tell(record, &End::Panicked { message, place: place.as_deref() });
     let report = (!noticed).then(|| report(record, message, place));
-    Box::new(Failure { error: JoinError::Panicked(payload), report })
+    Box::new(Failure { error: JoinError::Panicked(Payload::new(payload)), report })
 }
 
 fn report(record: &Record, message: &str, place: Option<Box<str>>) -> Report {

@@ -57,7 +57,7 @@ async fn main() -> Result<(), Failure> {
     axum::serve(listener, router).with_graceful_shutdown(stop).await?;
     // With the router the last sender of events is gone: the feeds close, and the database's actor ends.
     let None = all_closed.recv().await;
-    database.await.map_err(|error| error.to_string())?;
+    database.await?;
     setup.finish()
 }
 

@@ -65,8 +65,8 @@ async fn main() -> Result<(), Failure> {
     // With the router the last senders of questions and news are gone. So the database ends, and the hub,
     // and with it the feeds.
     let Err(_) = all_closed.recv_async().await;
-    hub.await.map_err(|error| error.to_string())?;
-    database.await.map_err(|error| error.to_string())?;
+    hub.await?;
+    database.await?;
     setup.finish()
 }
 

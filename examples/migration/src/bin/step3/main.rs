@@ -57,12 +57,12 @@ fn serve() -> Result<(), Failure> {
     setup.listening(address)?;
     await_future(stop);
     stopping.cancel();
-    acceptor.join().map_err(|error| error.to_string())??;
+    acceptor.join()??;
     // With the last connection the last senders of questions and news are gone. So the database ends, and
     // the hub, and with it the feeds.
     let Err(_) = all_closed.recv();
-    hub.join().map_err(|error| error.to_string())?;
-    database.join().map_err(|error| error.to_string())?;
+    hub.join()?;
+    database.join()?;
     setup.finish()
 }
 
