@@ -167,7 +167,7 @@ fn a_pool_without_a_free_connection_times_out_and_serves_again_afterwards() {
             let file = database(directory, 1, &[1]);
             let options = file.connect_options();
             let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(MOMENT);
-            let pool = await_future(pool.connect_with((*options).clone())).unwrap();
+            let pool = pool.connect_lazy_with((*options).clone());
             let held = loop {
                 // On a busy machine the connection itself may take longer.
                 if let Ok(held) = await_future(pool.acquire()) {
