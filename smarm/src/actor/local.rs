@@ -18,19 +18,23 @@
 //! worker comes back when a batch is over, when new actors have their turn, when the next actor
 //! waits in a poll, and when nothing is queued.
 
+mod ahead;
+mod wakes;
+
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
+use self::ahead::prefetch_ahead;
+pub(crate) use self::wakes::{kill, wake};
 use super::home::Home;
 use super::native::Errand;
 use super::ring::Ring;
 use super::seat::{Commit, Woken};
-use super::slot::{Slot, slot};
-use super::state::Mail;
-use crate::context::{self, Context, prefetch};
+use super::slot::Slot;
+use crate::context::{self, Context};
 use crate::hooks::Hooks;
 use crate::host;
 use crate::pid::Pid;
@@ -341,9 +345,7 @@ impl Local {
         }
         self.streak.set(0);
         self.with_ring(|ring| {
-            if ring.len() > FAR + AT_ONCE {
-                prefetch_ahead(ring);
-            }
+            prefetch_ahead(ring);
             ring.pop()
         })
     }
@@ -567,86 +569,5 @@ impl Drop for Entered<'_> {
         if let Some(outer) = self.outer {
             LOCAL.set(outer);
         }
-    }
-}
-
-/// The slots of the actors from this many places ahead on are fetched, ...
-const FAR: usize = 16;
-/// ... and the tops of the stacks of those from this many places ahead on, ...
-const NEAR: usize = 8;
-/// ... for so many actors at a time. A fetch waits for the translation of its address, and every stack has one
-/// of its own: those of several stacks are looked up side by side.
-const AT_ONCE: usize = 8;
-
-/// Fetches what the actors that come next will touch: with many, each is cold.
-#[inline(always)]
-fn prefetch_ahead(ring: &Ring) {
-    if !ring.taken().is_multiple_of(AT_ONCE) {
-        return;
-    }
-    for place in 0..AT_ONCE {
-        if let Some(slot) = ring.peek(FAR + place) {
-            prefetch(std::ptr::from_ref(slot).cast());
-        }
-    }
-    for place in 0..AT_ONCE {
-        if let Some(slot) = ring.peek(NEAR + place) {
-            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
-            let sp = unsafe { (*slot.context.get()).stack_pointer() };
-            prefetch(std::ptr::with_exposed_provenance(sp));
-            prefetch(std::ptr::with_exposed_provenance(sp + 64));
-        }
-    }
-}
-
-/// Wakes the actor with this pid, if it still lives.
-#[inline(always)]
-pub(crate) fn wake(pid: Pid) {
-    let actor = slot(pid.index());
-    // Before the seat: who sees the life sees that its seat was vacated before.
-    let state = actor.state.load();
-    match Local::current() {
-        Some(local) if actor.seat.is_at(local.home) => {
-            if state.is(pid.generation()) {
-                local.wake_own(actor);
-            }
-        }
-        _ => {
-            if actor.state.wake(pid.generation()) == Mail::Post {
-                post(actor);
-            }
-        }
-    }
-}
-
-/// Asks the actor with this pid to unwind, if it still lives.
-pub(crate) fn kill(pid: Pid) {
-    let actor = slot(pid.index());
-    let state = actor.state.load(); // before the seat, as in `wake`
-    match Local::current() {
-        Some(local) if state.live() && actor.seat.is_at(local.home) => {
-            if actor.state.kill_here(pid.generation()) {
-                local.wake_own(actor);
-            }
-        }
-        _ => {
-            if actor.state.kill(pid.generation()) == Mail::Post {
-                post(actor);
-            }
-        }
-    }
-    if let Some(home) = actor.seat.home()
-        && home.pulse.running().is_some_and(|running| running.index() == pid.index())
-    {
-        // It computes: its next `check!` shall look.
-        home.pulse.overdue.store(true, Relaxed);
-    }
-}
-
-/// Sends an actor whose `MAIL` the caller has set to its worker.
-fn post(actor: &'static Slot) {
-    let home = actor.seat.home().expect("smarm bug: an exposed actor has no worker");
-    if home.push(actor) {
-        home.rouse();
     }
 }

@@ -1,0 +1,36 @@
+//! Fetching ahead: with very many actors in turn, the slot and the stack of each are cold.
+
+use crate::actor::ring::Ring;
+use crate::context::prefetch;
+
+/// The slots of the actors from this many places ahead on are fetched, ...
+const FAR: usize = 16;
+/// ... and the tops of the stacks of those from this many places ahead on, ...
+const NEAR: usize = 8;
+/// ... for so many actors at a time. A fetch waits for the translation of its address, and every stack has one
+/// of its own: those of several stacks are looked up side by side.
+const AT_ONCE: usize = 8;
+
+/// Fetches what the actors that come next will touch: with many, each is cold.
+#[inline(always)]
+pub(super) fn prefetch_ahead(ring: &Ring) {
+    if ring.len() <= FAR + AT_ONCE {
+        return;
+    }
+    if !ring.taken().is_multiple_of(AT_ONCE) {
+        return;
+    }
+    for place in 0..AT_ONCE {
+        if let Some(slot) = ring.peek(FAR + place) {
+            prefetch(std::ptr::from_ref(slot).cast());
+        }
+    }
+    for place in 0..AT_ONCE {
+        if let Some(slot) = ring.peek(NEAR + place) {
+            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
+            let sp = unsafe { (*slot.context.get()).stack_pointer() };
+            prefetch(std::ptr::with_exposed_provenance(sp));
+            prefetch(std::ptr::with_exposed_provenance(sp + 64));
+        }
+    }
+}

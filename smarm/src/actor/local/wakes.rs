@@ -1,0 +1,61 @@
+//! Wakes and kills by pid: a wake on the actor's own thread is a plain store, one from elsewhere is mail. See
+//! [`state`](crate::actor::state) and [`seat`](crate::actor::seat).
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Local;
+use crate::actor::slot::{Slot, slot};
+use crate::actor::state::Mail;
+use crate::pid::Pid;
+
+/// Wakes the actor with this pid, if it still lives.
+#[inline(always)]
+pub(crate) fn wake(pid: Pid) {
+    let actor = slot(pid.index());
+    // Before the seat: who sees the life sees that its seat was vacated before.
+    let state = actor.state.load();
+    match Local::current() {
+        Some(local) if actor.seat.is_at(local.home) => {
+            if state.is(pid.generation()) {
+                local.wake_own(actor);
+            }
+        }
+        _ => {
+            if actor.state.wake(pid.generation()) == Mail::Post {
+                post(actor);
+            }
+        }
+    }
+}
+
+/// Asks the actor with this pid to unwind, if it still lives.
+pub(crate) fn kill(pid: Pid) {
+    let actor = slot(pid.index());
+    let state = actor.state.load(); // before the seat, as in `wake`
+    match Local::current() {
+        Some(local) if state.live() && actor.seat.is_at(local.home) => {
+            if actor.state.kill_here(pid.generation()) {
+                local.wake_own(actor);
+            }
+        }
+        _ => {
+            if actor.state.kill(pid.generation()) == Mail::Post {
+                post(actor);
+            }
+        }
+    }
+    if let Some(home) = actor.seat.home()
+        && home.pulse.running().is_some_and(|running| running.index() == pid.index())
+    {
+        // It computes: its next `check!` shall look.
+        home.pulse.overdue.store(true, Relaxed);
+    }
+}
+
+/// Sends an actor whose `MAIL` the caller has set to its worker.
+fn post(actor: &'static Slot) {
+    let home = actor.seat.home().expect("smarm bug: an exposed actor has no worker");
+    if home.push(actor) {
+        home.rouse();
+    }
+}

@@ -1,0 +1,123 @@
+//! Waits by who is no actor on its own stack: a plain OS thread parks between polls, and whoever would stop a
+//! worker is told what to call instead.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use super::{Interrupt, Manner, Running};
+use crate::actor::local::{Local, Place};
+use crate::actor::scope::{self, Scope, heeds_scope, interrupt};
+
+/// A wait by somebody who is no actor on its own stack.
+#[cold]
+#[track_caller]
+pub(in crate::actor) fn wait_elsewhere<F: Future>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+    manner: Manner,
+) -> Result<F::Output, Interrupt> {
+    let Some(misuse) = misuse() else {
+        let scope = scope::current().filter(|_| heeds_scope(manner));
+        let waited = wait_thread(future, deadline, scope.as_deref());
+        return waited.map_err(|ended| interrupt(ended, manner));
+    };
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => panic!("{misuse}"),
+    }
+}
+
+/// Whether a wait would not panic here.
+pub(crate) fn may_wait() -> bool {
+    Running::current().is_some() || misuse().is_none()
+}
+
+/// Panics where a wait would.
+#[track_caller]
+pub(crate) fn check_may_wait() {
+    if Running::current().is_none()
+        && let Some(misuse) = misuse()
+    {
+        panic!("{misuse}");
+    }
+}
+
+/// Why the caller, who is no actor on its own stack, must not wait; if it must not.
+fn misuse() -> Option<&'static str> {
+    match Local::current()?.place() {
+        Place::InPoll => Some(
+            "smarm: a blocking call inside a future that an actor awaits would block all actors of its worker; \
+             use the call's async form (`recv_async().await`, `lock_async().await`, `handle.await`, ...)",
+        ),
+        Place::InCall => Some(
+            "smarm: a blocking call inside `on_native_stack` cannot park the actor; \
+             wait before or after it, on the actor's own stack",
+        ),
+        Place::Host | Place::Worker => Some(
+            "smarm: a blocking call on the thread of a worker, outside any actor, would stop that worker; \
+             use the call's async form (`recv_async().await`, `handle.await`, ...), or make it in an actor",
+        ),
+        Place::InContextHook => Some(
+            "smarm: a blocking call inside a context hook cannot park the actor; \
+             hooks must not wait",
+        ),
+        Place::Actor | Place::InHook => None,
+    }
+}
+
+/// Wakes an OS thread that waits with `thread::park`.
+struct ThreadWaker(Thread);
+
+impl Wake for ThreadWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn thread_waker() -> Waker {
+    Arc::new(ThreadWaker(thread::current())).into()
+}
+
+/// The waker with which the caller waits.
+pub(crate) fn own_waker() -> Waker {
+    match Running::current() {
+        Some(actor) => actor.waker().copy(),
+        None => thread_waker(),
+    }
+}
+
+fn wait_thread<F: Future>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+    scope: Option<&Scope>,
+) -> Result<F::Output, Interrupt> {
+    thread_local!(static WAKER: Cell<Option<Waker>> = const { Cell::new(None) });
+    let waker = WAKER.with(Cell::take).unwrap_or_else(thread_waker);
+    let deadline = scope.and_then(Scope::deadline).into_iter().chain(deadline).min();
+    let mut cx = Context::from_waker(&waker);
+    let result = loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            break Ok(value);
+        }
+        if scope.is_some_and(Scope::is_cancelled) {
+            break Err(Interrupt::Cancelled);
+        }
+        match deadline {
+            None => thread::park(),
+            Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => thread::park_timeout(left),
+                _ => break Err(Interrupt::TimedOut),
+            },
+        }
+    };
+    WAKER.with(|cell| cell.set(Some(waker)));
+    result
+}
