@@ -8,7 +8,7 @@
 //! | `Context::entry` | a flow that starts by calling a function on a fresh stack |
 //! | `switch` | suspends the running flow into one context and resumes another |
 //! | `call_on` | calls a function on the stack of a suspended flow |
-//! | `prefetch`, `prefetch_to_write` | has a cache line fetched |
+//! | `prefetch` | has a cache line fetched |
 //! | `stack_pointer` | where the running flow's stack stands |
 //!
 //! Neither mxcsr nor the x87 control word is saved: a flow that changes a rounding mode or an
@@ -16,4 +16,4 @@
 
 mod x86_64;
 
-pub(crate) use x86_64::{Context, call_on, prefetch, prefetch_to_write, stack_pointer, switch};
+pub(crate) use x86_64::{Context, call_on, prefetch, stack_pointer, switch};

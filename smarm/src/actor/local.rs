@@ -108,8 +108,6 @@ pub(crate) struct Local {
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
     host: RefCell<Option<Waker>>,
-    /// What the actor that parked last will look at first when it is woken.
-    pub(crate) expected: Cell<*const u8>,
     /// A future was pending since the host was last asked for its budget.
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
@@ -134,7 +132,6 @@ impl Local {
             own_code: Cell::new(0),
             idle: Cell::new(false),
             host: RefCell::new(None),
-            expected: Cell::new(std::ptr::null()),
             mind_budget: Cell::new(false),
             hooks,
         }

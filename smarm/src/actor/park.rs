@@ -218,19 +218,6 @@ impl Running {
         self.local.mind_budget();
     }
 
-    /// What a wake from another thread writes to.
-    #[inline(always)]
-    pub(crate) fn inbox(self) -> *const u8 {
-        std::ptr::from_ref(self.local.home).cast()
-    }
-
-    /// Says what the actor, which is about to park, will look at first when it is woken: to be fetched
-    /// meanwhile.
-    #[inline(always)]
-    pub(crate) fn expect(self, address: *const u8) {
-        self.local.expected.set(address);
-    }
-
     /// Parks until somebody wakes the actor, or did so since its last park. What is waited for must be
     /// registered, and must be looked at after this.
     ///

@@ -82,7 +82,7 @@ use std::task::Waker;
 
 use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
-use crate::context::{prefetch, prefetch_to_write};
+use crate::context::prefetch;
 
 /// In `Tail::position`: the receiver closed the list, and later claims are void.
 const CLOSED: usize = 1;
@@ -125,9 +125,6 @@ struct Wait {
     /// Whether the waker is there.
     armed: AtomicBool,
     waker: UnsafeCell<MaybeUninit<Waker>>,
-    /// What a wake from another thread will write to, as far as the receiver knows: fetched while the
-    /// wake begins. Belongs with the waker.
-    target: Cell<*const u8>,
 }
 
 /// The right and the duty to fill one position: a receiver that gets there waits for it.
@@ -163,11 +160,7 @@ impl<T> List<T> {
                 oldest: Cell::new(first),
                 end: AtomicUsize::new(usize::MAX),
             },
-            wait: Wait {
-                armed: AtomicBool::new(false),
-                waker: UnsafeCell::new(MaybeUninit::uninit()),
-                target: Cell::new(ptr::null()),
-            },
+            wait: Wait { armed: AtomicBool::new(false), waker: UnsafeCell::new(MaybeUninit::uninit()) },
             spare: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -251,7 +244,6 @@ impl<T> List<T> {
         // SAFETY: the waker was written before the slot became WAITING, and the caller's swap made it
         // the only one to move it out.
         let waker = unsafe { (*self.wait.waker.get()).assume_init_read() };
-        prefetch_to_write(self.wait.target.get());
         // true => false. Release: the waker is moved out. Pairs with `register`.
         self.wait.armed.store(false, Release);
         waker.wake();
@@ -385,12 +377,6 @@ impl<T> List<T> {
         unsafe { &*self.head.block.get() }.slot(self.head.position.load(Relaxed))
     }
 
-    /// Where the message that is awaited will be.
-    #[inline]
-    pub(super) unsafe fn awaited(&self) -> *const u8 {
-        ptr::from_ref(self.head_slot()).cast()
-    }
-
     /// Step 1 of receiving.
     #[inline]
     pub(super) unsafe fn pop(&self) -> Result<T, TryRecvError> {
@@ -445,15 +431,9 @@ impl<T> List<T> {
     }
 
     /// Step 2 of receiving: asks for `waker` to be woken when the head's slot is filled, in place of
-    /// any waker of before. Gives `false` if it was filled meanwhile. `copy` clones the waker; `target` is
-    /// what a wake will write to, if that is known.
+    /// any waker of before. Gives `false` if it was filled meanwhile. `copy` clones the waker.
     #[inline(always)]
-    pub(super) unsafe fn register(
-        &self,
-        waker: &Waker,
-        copy: impl FnOnce() -> Waker,
-        target: *const u8,
-    ) -> bool {
+    pub(super) unsafe fn register(&self, waker: &Waker, copy: impl FnOnce() -> Waker) -> bool {
         // Pairs with the store in `wake`.
         if self.wait.armed.load(Acquire) {
             // SAFETY: the caller's duty.
@@ -465,7 +445,6 @@ impl<T> List<T> {
         let slot = self.head_slot();
         // SAFETY: not armed, and no slot is WAITING, so nobody else touches the waker.
         unsafe { (*self.wait.waker.get()).write(fresh) };
-        self.wait.target.set(target);
         self.wait.armed.store(true, Relaxed);
         // EMPTY => WAITING. Release: the waker is written. Pairs with the swap in `fill`.
         if slot.state.compare_exchange(EMPTY, WAITING, Release, Relaxed).is_ok() {

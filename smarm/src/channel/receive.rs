@@ -86,10 +86,8 @@ impl<T> Receiver<T> {
         loop {
             let list = &self.shared().list;
             // SAFETY: as in `try_recv`.
-            if unsafe { list.register(&waker, || waker.copy(), actor.inbox()) } {
+            if unsafe { list.register(&waker, || waker.copy()) } {
                 let registered = Registered(self);
-                // SAFETY: as in `try_recv`.
-                actor.expect(unsafe { list.awaited() });
                 if let Err(interrupt) = actor.park() {
                     return Err(interrupt.into());
                 }

@@ -126,7 +126,7 @@ impl<T> Shared<T> {
                 if let Some(message) = rendezvous.and_then(|bound| bound.offer()) {
                     return Poll::Ready(Ok(message));
                 }
-                if self.list.register(cx.waker(), || cx.waker().clone(), std::ptr::null()) {
+                if self.list.register(cx.waker(), || cx.waker().clone()) {
                     return Poll::Pending;
                 }
             }

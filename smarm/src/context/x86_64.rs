@@ -126,13 +126,6 @@ pub(crate) fn prefetch(address: *const u8) {
     unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast()) };
 }
 
-/// As [`prefetch`], to be written to: has it taken from other processors' caches.
-#[inline(always)]
-pub(crate) fn prefetch_to_write(address: *const u8) {
-    // SAFETY: as above. Processors without the instruction pass over it.
-    unsafe { asm!("prefetchw byte ptr [{}]", in(reg) address, options(nostack, preserves_flags, readonly)) };
-}
-
 /// Calls `function(argument)` on the stack of a suspended flow, below its frames, and comes back to
 /// the running flow's own stack.
 ///

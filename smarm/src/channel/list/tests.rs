@@ -10,7 +10,7 @@ fn the_receiver_waits_for_the_sender_that_claimed_first_and_is_woken_by_it_alone
     // SAFETY: this test is the receiver.
     unsafe {
         assert_eq!(list.pop(), Err(TryRecvError::Empty));
-        assert!(list.register(&wakes.waker(), || wakes.waker(), std::ptr::null()));
+        assert!(list.register(&wakes.waker(), || wakes.waker()));
         list.push("third").unwrap();
         assert_eq!((list.pop(), wakes.count()), (Err(TryRecvError::Empty), 0));
         list.fill(slow, "first").unwrap();
@@ -80,10 +80,10 @@ fn a_receiver_that_meets_a_sender_taking_the_waker_asks_to_be_polled_again() {
     list.wait.armed.store(true, Relaxed);
     // SAFETY: this test is the receiver, and `armed` stands for a sender that takes the waker.
     unsafe {
-        assert!(list.register(&wakes.waker(), || wakes.waker(), std::ptr::null()));
+        assert!(list.register(&wakes.waker(), || wakes.waker()));
         assert_eq!(wakes.count(), 1);
         list.wait.armed.store(false, Relaxed);
-        assert!(list.register(&wakes.waker(), || wakes.waker(), std::ptr::null()));
+        assert!(list.register(&wakes.waker(), || wakes.waker()));
         assert_eq!(wakes.count(), 1);
         list.abandon();
     }

@@ -2,7 +2,6 @@
 //! which no wake is lost meanwhile are [`home`](crate::actor::home)'s and [`shared`](super::super::shared)'s.
 
 use super::Core;
-use crate::context::prefetch;
 use crate::host::Turn;
 use crate::timer::clock;
 
@@ -87,9 +86,7 @@ impl Core {
         let start = clock::now();
         for round in 1_u32.. {
             // Mail is on an own cache line; the rest is shared with others, and looked at less often.
-            let mail = (0..4).any(|_| home.has_mail()); // a pause takes as long as some looks
-            if mail || round.is_multiple_of(16) && found() {
-                prefetch(self.local.expected.get());
+            if home.has_mail() || round.is_multiple_of(16) && found() {
                 self.spin.set(Some(SPIN_CREDIT));
                 self.spin_retry.set(SPIN_RETRY);
                 return true;
