@@ -19,6 +19,7 @@
 //! waits in a poll, and when nothing is queued.
 
 mod ahead;
+mod look;
 mod wakes;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -28,6 +29,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
 use self::ahead::prefetch_ahead;
+use self::look::Looking;
 pub(crate) use self::wakes::{kill, wake};
 use super::home::Home;
 use super::native::Errand;
@@ -108,6 +110,8 @@ pub(crate) struct Local {
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
     host: RefCell<Option<Waker>>,
+    /// Whether actors may look for messages from elsewhere before they park.
+    looking: Cell<Looking>,
     /// A future was pending since the host was last asked for its budget.
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
@@ -132,6 +136,7 @@ impl Local {
             own_code: Cell::new(0),
             idle: Cell::new(false),
             host: RefCell::new(None),
+            looking: Cell::new(Looking::NEW),
             mind_budget: Cell::new(false),
             hooks,
         }

@@ -218,6 +218,13 @@ impl Running {
         self.local.mind_budget();
     }
 
+    /// Looks a while for what the actor waits for, if it comes from another thread and that paid lately. Says
+    /// whether it is there.
+    #[inline(always)]
+    pub(crate) fn look(self, there: impl Fn() -> bool) -> bool {
+        self.local.look(there)
+    }
+
     /// Parks until somebody wakes the actor, or did so since its last park. What is waited for must be
     /// registered, and must be looked at after this.
     ///

@@ -377,6 +377,12 @@ impl<T> List<T> {
         unsafe { &*self.head.block.get() }.slot(self.head.position.load(Relaxed))
     }
 
+    /// Whether there is a message, or the end.
+    #[inline]
+    pub(super) unsafe fn is_ready(&self) -> bool {
+        matches!(self.head_slot().state.load(Relaxed), FULL | END)
+    }
+
     /// Step 1 of receiving.
     #[inline]
     pub(super) unsafe fn pop(&self) -> Result<T, TryRecvError> {

@@ -86,7 +86,9 @@ impl<T> Receiver<T> {
         loop {
             let list = &self.shared().list;
             // SAFETY: as in `try_recv`.
-            if unsafe { list.register(&waker, || waker.copy()) } {
+            let there = actor.look(|| unsafe { list.is_ready() });
+            // SAFETY: as in `try_recv`.
+            if !there && unsafe { list.register(&waker, || waker.copy()) } {
                 let registered = Registered(self);
                 if let Err(interrupt) = actor.park() {
                     return Err(interrupt.into());

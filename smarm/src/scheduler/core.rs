@@ -386,6 +386,9 @@ impl Core {
     /// Wakes an actor that was woken or killed from elsewhere.
     fn take_mail(&self, actor: &'static Slot) {
         if actor.state.take_mail().live() {
+            if self.spin.get().is_some() {
+                self.local.allow_looking();
+            }
             self.local.wake_own(actor);
         } else {
             self.free(actor, actor.state.free_posted(self.shared.settings.last_generation));
