@@ -65,10 +65,10 @@ fn yields(bars: &mut Bars) {
         let give_way = switch::wake_oneself;
         (move || switch::actors(&ours, 2, pair), move || switch::tasks(&theirs, 2, pair, give_way))
     });
-    bars.compare("yield, 100000 in turn", Bar::Nanoseconds(60.0), 1_000_000, || {
+    bars.compare("yield, 100000 in turn", Bar::Nanoseconds(60.0), 5_000_000, || {
         let (ours, theirs) = (smarm(1), current_thread());
         let give_way = switch::wake_oneself;
-        (move || switch::actors(&ours, 100_000, 10), move || switch::tasks(&theirs, 100_000, 10, give_way))
+        (move || switch::actors(&ours, 100_000, 50), move || switch::tasks(&theirs, 100_000, 50, give_way))
     });
     let rounds = 20_000;
     bars.alone("await_future(ready)", Bar::Nanoseconds(12.0), rounds, || {

@@ -269,6 +269,7 @@ impl Local {
     }
 
     /// Tells the host that its idle worker has something to do. By the worker's own thread.
+    #[inline(always)]
     pub(crate) fn stir(&self) {
         if self.idle.replace(false) {
             // Out of its place while it is woken: that may run code that comes back here. Cheaper
@@ -462,6 +463,7 @@ impl Local {
     ///
     /// # Safety
     /// This worker owns the actor's stack, and the actor has left an errand.
+    #[inline(always)]
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         // SAFETY: passed on.
         let polled =
