@@ -24,7 +24,7 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::thread::{self};
+use std::thread;
 use std::time::Instant;
 
 pub(super) use self::elsewhere::wait_elsewhere;

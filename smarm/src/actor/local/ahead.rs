@@ -14,10 +14,7 @@ const AT_ONCE: usize = 8;
 /// Fetches what the actors that come next will touch: with many, each is cold.
 #[inline(always)]
 pub(super) fn prefetch_ahead(ring: &Ring) {
-    if ring.len() <= FAR + AT_ONCE {
-        return;
-    }
-    if !ring.taken().is_multiple_of(AT_ONCE) {
+    if ring.len() <= FAR + AT_ONCE || !ring.taken().is_multiple_of(AT_ONCE) {
         return;
     }
     for place in 0..AT_ONCE {

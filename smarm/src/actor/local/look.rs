@@ -27,6 +27,7 @@ const RETRY: u32 = 16;
 const RAREST_RETRY: u32 = 1024;
 
 /// See the module doc.
+#[derive(Clone, Copy)]
 pub(super) struct Looking {
     allowed: bool,
     /// How many wakes pass after the next vain look, and how many are left now.
@@ -41,7 +42,7 @@ impl Looking {
 impl Local {
     /// Step 1. By a worker whose host lets it spin.
     pub(crate) fn allow_looking(&self) {
-        let mut looking = self.looking.replace(Looking::NEW);
+        let mut looking = self.looking.get();
         match looking.left.checked_sub(1) {
             Some(left) => looking.left = left,
             None => looking.allowed = true,
@@ -52,9 +53,7 @@ impl Local {
     /// Looks for what the running actor waits for, if that is allowed. Says whether it is there.
     #[inline(always)]
     pub(crate) fn look(&self, there: impl Fn() -> bool) -> bool {
-        // SAFETY: the cell is this thread's, and nothing is called while it is borrowed.
-        let allowed = unsafe { (*self.looking.as_ptr()).allowed };
-        allowed && !self.has_queued() && self.look_for_a_while(there)
+        self.looking.get().allowed && !self.has_queued() && self.look_for_a_while(there)
     }
 
     /// Step 2.
@@ -65,8 +64,7 @@ impl Local {
                 if round < SOON {
                     (0..PAUSES).for_each(|_| spin_loop());
                 }
-                let looking = Looking { allowed: true, retry: RETRY, left: 0 };
-                self.looking.set(looking);
+                self.looking.set(Looking { allowed: true, ..Looking::NEW });
                 return true;
             }
             if self.home.has_mail() {
@@ -74,7 +72,7 @@ impl Local {
             }
             spin_loop();
         }
-        let retry = self.looking.replace(Looking::NEW).retry;
+        let retry = self.looking.get().retry;
         let next = (retry * 2).min(RAREST_RETRY);
         self.looking.set(Looking { allowed: false, retry: next, left: retry });
         false
