@@ -45,17 +45,19 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{LockResult, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::actor::park::{self, Interrupt};
 use crate::channel::waitlist::{Node, WaitList, Waiters};
+use crate::sync::poison::{Poison, Stake};
 
 const FREE: u8 = 0;
 const LOCKED: u8 = 1;
@@ -119,7 +121,7 @@ type Locked<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
 pub struct Mutex<T: ?Sized> {
     /// See the table above. `CONTENDED` is entered and left under the lock of `waiters`.
     state: AtomicU8,
-    poisoned: AtomicBool,
+    poison: Poison,
     waiters: Waiters<()>,
     value: UnsafeCell<T>,
 }
@@ -137,7 +139,7 @@ impl<T> Mutex<T> {
     pub const fn new(value: T) -> Self {
         Mutex {
             state: AtomicU8::new(FREE),
-            poisoned: AtomicBool::new(false),
+            poison: Poison::new(),
             waiters: Waiters::new(),
             value: UnsafeCell::new(value),
         }
@@ -235,13 +237,12 @@ impl<T: ?Sized> Mutex<T> {
     /// once.
     #[inline]
     pub fn is_poisoned(&self) -> bool {
-        // Relaxed: for a holder it is ordered by the mutex itself.
-        self.poisoned.load(Relaxed)
+        self.poison.is_set()
     }
 
     /// Declares the value to be all right.
     pub fn clear_poison(&self) {
-        self.poisoned.store(false, Relaxed);
+        self.poison.clear();
     }
 
     /// Step 1 of locking.
@@ -380,9 +381,7 @@ impl<T: ?Sized> Drop for Lock<'_, T> {
 #[must_use = "the mutex is unlocked at once when the guard is dropped"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    /// Whether the holder was unwinding already when it locked, so that its drop says nothing about
-    /// the value.
-    unwinding: bool,
+    stake: Stake,
     _not_send: PhantomData<*const ()>,
 }
 
@@ -393,16 +392,39 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// For the holder.
     #[inline]
     fn new(mutex: &'a Mutex<T>) -> Self {
-        MutexGuard { mutex, unwinding: park::is_unwinding(), _not_send: PhantomData }
+        MutexGuard { mutex, stake: Stake::new(), _not_send: PhantomData }
+    }
+
+    /// Goes on holding the mutex, without access to the value.
+    pub(crate) fn into_held(self) -> Held<'a, T> {
+        Held(ManuallyDrop::new(self).mutex)
+    }
+}
+
+/// Holds a mutex, on any thread: there is no value to leave half changed. Dropping it unlocks.
+pub(crate) struct Held<'a, T: ?Sized>(&'a Mutex<T>);
+
+impl<'a, T: ?Sized> Held<'a, T> {
+    pub(crate) fn mutex(&self) -> &'a Mutex<T> {
+        self.0
+    }
+
+    /// Has access to the value again.
+    pub(crate) fn into_guard(self) -> MutexGuard<'a, T> {
+        MutexGuard::new(ManuallyDrop::new(self).0)
+    }
+}
+
+impl<T: ?Sized> Drop for Held<'_, T> {
+    fn drop(&mut self) {
+        self.0.unlock();
     }
 }
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if !self.unwinding && park::is_unwinding() {
-            self.mutex.poisoned.store(true, Relaxed);
-        }
+        self.mutex.poison.end(self.stake);
         self.mutex.unlock();
     }
 }

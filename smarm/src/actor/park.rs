@@ -28,7 +28,7 @@ use std::thread;
 use std::time::Instant;
 
 pub(super) use self::elsewhere::wait_elsewhere;
-pub(crate) use self::elsewhere::{check_may_wait, may_wait, own_waker};
+pub(crate) use self::elsewhere::{caller, check_may_wait, may_wait, own_waker};
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;

@@ -115,6 +115,12 @@ impl<E> WaitList<E> {
         self.head.is_null()
     }
 
+    /// The entry of the oldest waiter.
+    pub(crate) fn front(&self) -> Option<&E> {
+        // SAFETY: queued nodes are alive, and the list is locked and borrowed as long as the entry.
+        unsafe { self.head.as_ref().map(|node| &(*node.inner.get()).entry) }
+    }
+
     /// Queues a node.
     ///
     /// # Safety

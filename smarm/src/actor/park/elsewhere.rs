@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -35,6 +36,16 @@ pub(in crate::actor) fn wait_elsewhere<F: Future>(
 /// Whether a wait would not panic here.
 pub(crate) fn may_wait() -> bool {
     Running::current().is_some() || misuse().is_none()
+}
+
+/// Whose code this is: the actor's, be it on its own stack or in a poll on its behalf, or else the thread's. It is the
+/// address of something that each of them has alone, and so no other caller's, nor null, as long as that one lives.
+pub(crate) fn caller() -> usize {
+    thread_local!(static THREAD: u64 = const { 0 });
+    match Local::current().and_then(Local::on_behalf_of) {
+        Some(slot) => ptr::from_ref(slot).addr(),
+        None => THREAD.with(|thread| ptr::from_ref(thread).addr()),
+    }
 }
 
 /// Panics where a wait would.
