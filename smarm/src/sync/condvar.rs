@@ -188,14 +188,7 @@ impl Condvar {
         &'a self,
         guard: MutexGuard<'a, T>,
     ) -> impl Future<Output = Locked<'a, T>> + use<'a, T> {
-        let held = guard.into_held();
-        async move {
-            let mutex = held.mutex();
-            let notice = self.notified(held).await;
-            let locked = mutex.lock_async().await;
-            notice.accept();
-            locked
-        }
+        self.wait_held(guard.into_held())
     }
 
     /// Waits as long as `condition` holds, in async code; looks at it first. Dropped half-way, it does as
@@ -211,11 +204,12 @@ impl Condvar {
         let mut held = guard.into_held();
         async move {
             loop {
-                let mut guard = held.into_guard();
-                if !condition(&mut guard) {
-                    return Ok(guard);
-                }
-                held = self.wait_async(guard).await?.into_held();
+                // No guard is borrowed or left here: it would be part of the future, which is to be `Send`.
+                let unmet = match look(held, &mut condition) {
+                    Ok(guard) => return Ok(guard),
+                    Err(held) => held,
+                };
+                held = self.wait_held(unmet).await?.into_held();
             }
         }
     }
@@ -255,6 +249,14 @@ impl Condvar {
         }
     }
 
+    async fn wait_held<'a, T: ?Sized>(&self, held: Held<'a, T>) -> Locked<'a, T> {
+        let mutex = held.mutex();
+        let notice = self.notified(held).await;
+        let locked = mutex.lock_async().await;
+        notice.accept();
+        locked
+    }
+
     /// Step 1.
     async fn notified<T: ?Sized>(&self, held: Held<'_, T>) -> Notice<'_, false> {
         let mut notified = pin!(self.signal.notified());
@@ -266,6 +268,15 @@ impl Condvar {
         })
         .await
     }
+}
+
+/// The guard, once `condition` does not hold.
+fn look<'a, T: ?Sized>(
+    held: Held<'a, T>,
+    condition: &mut impl FnMut(&mut T) -> bool,
+) -> Result<MutexGuard<'a, T>, Held<'a, T>> {
+    let mut guard = held.into_guard();
+    if condition(&mut guard) { Err(guard.into_held()) } else { Ok(guard) }
 }
 
 /// Steps 2 and 3.
