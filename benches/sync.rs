@@ -32,6 +32,14 @@ impl Crowd {
         if self == Crowd::Alone { 1 } else { CROWD }
     }
 
+    /// So often each of them has its turn at least, so that their coming and going does not count.
+    fn least_rounds(self) -> u64 {
+        match self {
+            Crowd::Alone | Crowd::Brief => 200,
+            Crowd::HeldOverYield => 40,
+        }
+    }
+
     fn yields(self) -> bool {
         self == Crowd::HeldOverYield
     }
@@ -69,7 +77,7 @@ impl Worlds {
 /// Has `crowd` do all iterations together, and checks that they did.
 fn measure(bencher: &mut Bencher, crowd: Crowd, run: impl Fn(u64) -> (Duration, u64)) {
     bencher.iter_custom(|iterations| {
-        let each = iterations.div_ceil(crowd.size());
+        let each = iterations.div_ceil(crowd.size()).max(crowd.least_rounds());
         let (elapsed, done) = run(each);
         assert_eq!(done, each * crowd.size());
         elapsed.mul_f64(iterations as f64 / done as f64)
@@ -83,12 +91,14 @@ fn mutex(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let count = Arc::new(Mutex::new(0));
             let theirs = count.clone();
-            let elapsed = actors(&worlds.smarm, crowd.size(), each, move |_| {
-                let mut guard = theirs.lock(TIME).expect("it is free in time");
-                if crowd.yields() {
-                    smarm::yield_now();
+            let elapsed = actors(&worlds.smarm, crowd.size(), move || {
+                for _ in 0..each {
+                    let mut guard = theirs.lock(TIME).expect("it is free in time");
+                    if crowd.yields() {
+                        smarm::yield_now();
+                    }
+                    *guard += 1;
                 }
-                *guard += 1;
             });
             let done = *count.lock(TIME).expect("all have ended");
             (elapsed, done)
@@ -98,14 +108,16 @@ fn mutex(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let count = Arc::new(tokio::sync::Mutex::new(0));
             let theirs = count.clone();
-            let elapsed = tasks(&worlds.tokio, crowd.size(), each, move |_| {
+            let elapsed = tasks(&worlds.tokio, crowd.size(), move || {
                 let theirs = theirs.clone();
                 async move {
-                    let mut guard = theirs.lock().await;
-                    if crowd.yields() {
-                        tokio::task::yield_now().await;
+                    for _ in 0..each {
+                        let mut guard = theirs.lock().await;
+                        if crowd.yields() {
+                            tokio::task::yield_now().await;
+                        }
+                        *guard += 1;
                     }
-                    *guard += 1;
                 }
             });
             let done = *count.blocking_lock();
@@ -128,19 +140,21 @@ fn rwlock(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let lock = Arc::new(RwLock::new(0));
             let theirs = lock.clone();
-            let elapsed = actors(&worlds.smarm, crowd.size(), each, move |round| {
-                if round % WRITES == 0 {
-                    let mut guard = theirs.write(TIME).expect("it is free in time");
-                    if crowd.yields() {
-                        smarm::yield_now();
+            let elapsed = actors(&worlds.smarm, crowd.size(), move || {
+                for round in 0..each {
+                    if round % WRITES == 0 {
+                        let mut guard = theirs.write(TIME).expect("it is free in time");
+                        if crowd.yields() {
+                            smarm::yield_now();
+                        }
+                        *guard += 1;
+                    } else {
+                        let guard = theirs.read(TIME).expect("it is free in time");
+                        if crowd.yields() {
+                            smarm::yield_now();
+                        }
+                        std::hint::black_box(*guard);
                     }
-                    *guard += 1;
-                } else {
-                    let guard = theirs.read(TIME).expect("it is free in time");
-                    if crowd.yields() {
-                        smarm::yield_now();
-                    }
-                    std::hint::black_box(*guard);
                 }
             });
             let written = *lock.read(TIME).expect("all have ended");
@@ -151,21 +165,23 @@ fn rwlock(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let lock = Arc::new(tokio::sync::RwLock::new(0));
             let theirs = lock.clone();
-            let elapsed = tasks(&worlds.tokio, crowd.size(), each, move |round| {
+            let elapsed = tasks(&worlds.tokio, crowd.size(), move || {
                 let theirs = theirs.clone();
                 async move {
-                    if round % WRITES == 0 {
-                        let mut guard = theirs.write().await;
-                        if crowd.yields() {
-                            tokio::task::yield_now().await;
+                    for round in 0..each {
+                        if round % WRITES == 0 {
+                            let mut guard = theirs.write().await;
+                            if crowd.yields() {
+                                tokio::task::yield_now().await;
+                            }
+                            *guard += 1;
+                        } else {
+                            let guard = theirs.read().await;
+                            if crowd.yields() {
+                                tokio::task::yield_now().await;
+                            }
+                            std::hint::black_box(*guard);
                         }
-                        *guard += 1;
-                    } else {
-                        let guard = theirs.read().await;
-                        if crowd.yields() {
-                            tokio::task::yield_now().await;
-                        }
-                        std::hint::black_box(*guard);
                     }
                 }
             });
@@ -184,10 +200,12 @@ fn semaphore(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let seats = Arc::new(Semaphore::new(PERMITS));
             let theirs = seats.clone();
-            let elapsed = actors(&worlds.smarm, crowd.size(), each, move |_| {
-                let _permit = theirs.acquire().expect("it is not closed");
-                if crowd.yields() {
-                    smarm::yield_now();
+            let elapsed = actors(&worlds.smarm, crowd.size(), move || {
+                for _ in 0..each {
+                    let _permit = theirs.acquire().expect("it is not closed");
+                    if crowd.yields() {
+                        smarm::yield_now();
+                    }
                 }
             });
             assert_eq!(seats.available_permits(), PERMITS);
@@ -198,12 +216,14 @@ fn semaphore(criterion: &mut Criterion, worlds: &Worlds, crowd: Crowd) {
         measure(bencher, crowd, |each| {
             let seats = Arc::new(tokio::sync::Semaphore::new(PERMITS));
             let theirs = seats.clone();
-            let elapsed = tasks(&worlds.tokio, crowd.size(), each, move |_| {
+            let elapsed = tasks(&worlds.tokio, crowd.size(), move || {
                 let theirs = theirs.clone();
                 async move {
-                    let _permit = theirs.acquire().await.expect("it is not closed");
-                    if crowd.yields() {
-                        tokio::task::yield_now().await;
+                    for _ in 0..each {
+                        let _permit = theirs.acquire().await.expect("it is not closed");
+                        if crowd.yields() {
+                            tokio::task::yield_now().await;
+                        }
                     }
                 }
             });

@@ -1,6 +1,7 @@
 //! Locks and semaphores between actors, beside those of tokio between tasks.
 //!
-//! The clock runs from when all actors or tasks are there until all have ended.
+//! The clock runs from when all actors or tasks are there until all have ended. The actors are spread evenly over the
+//! workers, for good; tokio moves its tasks as it likes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +13,20 @@ use crate::stopwatch::Stopwatch;
 /// How many take part.
 pub const CROWD: u64 = 1000;
 
-/// A crowd of actors each call `step` with the numbers from 0 to `each`.
-pub fn actors(
-    runtime: &smarm::Runtime,
-    crowd: u64,
-    each: u64,
-    step: impl Fn(u64) + Send + Sync + 'static,
-) -> Duration {
+/// A crowd of actors each call `body`.
+pub fn actors(runtime: &smarm::Runtime, crowd: u64, body: impl Fn() + Send + Sync + 'static) -> Duration {
     runtime.run(move || {
+        let workers = smarm::Handle::current().workers();
         let start = Arc::new(smarm::sync::Barrier::new(crowd as usize + 1));
-        let step = Arc::new(step);
+        let body = Arc::new(body);
         let crowd: Vec<_> = (0..crowd)
-            .map(|_| {
-                let (start, step) = (start.clone(), step.clone());
-                smarm::spawn(move || {
+            .map(|n| {
+                let (start, body) = (start.clone(), body.clone());
+                let actor = smarm::Builder::new().worker(n as usize % workers).spawn(move || {
                     start.wait();
-                    (0..each).for_each(&*step);
-                })
+                    body();
+                });
+                actor.expect("there is a stack")
             })
             .collect();
         let stopwatch = Stopwatch::start_in_actor();
@@ -39,23 +37,19 @@ pub fn actors(
 }
 
 /// As [`actors`], with tasks.
-pub fn tasks<S: Future<Output = ()> + Send>(
+pub fn tasks<B: Future<Output = ()> + Send + 'static>(
     runtime: &Tokio,
     crowd: u64,
-    each: u64,
-    step: impl Fn(u64) -> S + Send + Sync + 'static,
+    body: impl Fn() -> B + Send + 'static,
 ) -> Duration {
     let run = async move {
         let start = Arc::new(tokio::sync::Barrier::new(crowd as usize + 1));
-        let step = Arc::new(step);
         let crowd: Vec<_> = (0..crowd)
             .map(|_| {
-                let (start, step) = (start.clone(), step.clone());
+                let (start, body) = (start.clone(), body());
                 tokio::spawn(async move {
                     start.wait().await;
-                    for round in 0..each {
-                        step(round).await;
-                    }
+                    body.await;
                 })
             })
             .collect();

@@ -45,7 +45,10 @@ fn it_is_used_round_after_round() {
                         came.fetch_add(1, SeqCst);
                         led += usize::from(barrier.wait().is_leader());
                         let all = came.load(SeqCst);
-                        assert!((round * ACTORS..(round + 1) * ACTORS).contains(&all), "{all} in round {round}");
+                        assert!(
+                            (round * ACTORS..(round + 1) * ACTORS).contains(&all),
+                            "{all} in round {round}"
+                        );
                     }
                     led
                 };

@@ -325,11 +325,13 @@ fn a_scope_and_a_token_end_the_wait() {
         workers(1).run(|| {
             let watched = Watched::default();
             let lock = || watched.value.lock(LONG).unwrap();
-            let waited = with_timeout(SHORT, || matches!(watched.changed.wait(lock()), Err(LockError::TimedOut)));
+            let waited =
+                with_timeout(SHORT, || matches!(watched.changed.wait(lock()), Err(LockError::TimedOut)));
             assert_eq!(waited, Ok(true));
             let token = CancelToken::new();
             token.cancel();
-            let waited = with_cancel(&token, || matches!(watched.changed.wait(lock()), Err(LockError::Cancelled)));
+            let waited =
+                with_cancel(&token, || matches!(watched.changed.wait(lock()), Err(LockError::Cancelled)));
             assert_eq!(waited, Ok(true));
             let waited = with_cancel(&token, || {
                 matches!(watched.changed.wait_timeout(lock(), LONG), Err(LockError::Cancelled))

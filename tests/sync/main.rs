@@ -3,6 +3,7 @@
 //! Each module begins with a table of what the well-known counterparts promise, one test a line.
 
 mod barrier;
+mod bridge;
 mod condvar;
 mod models;
 mod notify;

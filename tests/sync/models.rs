@@ -327,11 +327,7 @@ fn into_guard<G>(error: LockError<G>) -> Result<G, &'static str> {
 }
 
 /// Runs a property so often, with new histories each time. A failure says with which.
-fn cases<S: Strategy>(
-    count: u32,
-    strategy: S,
-    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
-) {
+fn cases<S: Strategy>(count: u32, strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config = ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() };
     within(PATIENCE, || {
         if let Err(failure) = TestRunner::new(config).run(&strategy, property) {

@@ -277,7 +277,8 @@ fn a_scope_and_a_token_end_the_wait() {
         workers(1).run(|| {
             let lock = RwLock::new(());
             let guard = lock.write(LONG).unwrap();
-            let waited = smarm::with_timeout(SHORT, || lock.read(LONG).map(drop).map_err(|error| error.into_guard()));
+            let waited =
+                smarm::with_timeout(SHORT, || lock.read(LONG).map(drop).map_err(|error| error.into_guard()));
             assert!(matches!(waited, Ok(Err(None))));
             let token = CancelToken::new();
             token.cancel();

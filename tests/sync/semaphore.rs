@@ -225,10 +225,7 @@ fn a_timeout_is_never_early_and_gives_up_the_place() {
             let start = Instant::now();
             assert_eq!(seats.acquire_many_timeout(2, SHORT).unwrap_err(), AcquireError::TimedOut);
             assert!(start.elapsed() >= SHORT);
-            assert_eq!(
-                seats.acquire_many_deadline(2, Instant::now()).unwrap_err(),
-                AcquireError::TimedOut
-            );
+            assert_eq!(seats.acquire_many_deadline(2, Instant::now()).unwrap_err(), AcquireError::TimedOut);
             assert!(seats.acquire_deadline(Instant::now()).is_ok());
             assert!(seats.try_acquire().is_ok());
         };
