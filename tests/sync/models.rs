@@ -79,10 +79,13 @@ fn pick<T>(from: &mut Vec<T>, choice: usize) -> Option<T> {
     if from.is_empty() { None } else { Some(from.swap_remove(choice % from.len())) }
 }
 
+/// Somebody who asks a semaphore, with its number and how many it asks for.
+type Asking<'a> = (usize, usize, Polled<'a, Result<OwnedSemaphorePermit, AcquireError>>);
+
 fn semaphore_follows_its_model(permits: usize, steps: &[Step]) -> Result<(), TestCaseError> {
     let semaphore = Arc::new(Semaphore::new(permits));
     let mut model = Model { free: permits, ..Model::default() };
-    let mut asking: Vec<(usize, usize, Polled<'_, Result<OwnedSemaphorePermit, AcquireError>>)> = Vec::new();
+    let mut asking: Vec<Asking<'_>> = Vec::new();
     let mut held = Vec::new();
     for (id, step) in steps.iter().copied().enumerate() {
         match step {

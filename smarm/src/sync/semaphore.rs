@@ -1,11 +1,15 @@
 //! A number of permits, each the right to use one unit of something; see [`permits`](super::permits) for how they
 //! are given out.
 
-use std::error::Error;
+mod error;
+mod permit;
+
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub use self::error::{AcquireError, TryAcquireError};
+pub use self::permit::{OwnedSemaphorePermit, SemaphorePermit};
 
 use super::permits::{self, Permits, Refusal};
 use crate::actor::park::{self, Interrupt};
@@ -51,27 +55,6 @@ use crate::actor::park::{self, Interrupt};
 /// ```
 pub struct Semaphore {
     permits: Permits,
-}
-
-/// Why permits were not acquired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AcquireError {
-    /// The semaphore was closed.
-    Closed,
-    /// There were not enough in time, or by the deadline of the caller's [scope](crate::cancel).
-    TimedOut,
-    /// A token of the caller's [scope](crate::cancel) was cancelled; or the caller is an actor that is being
-    /// killed and waits in a destructor.
-    Cancelled,
-}
-
-/// Why permits were not acquired at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TryAcquireError {
-    /// The semaphore was closed.
-    Closed,
-    /// There are not enough, or others wait already.
-    NoPermits,
 }
 
 impl Semaphore {
@@ -424,95 +407,6 @@ fn check(count: usize) {
     assert!(count <= Semaphore::MAX_PERMITS, "asked for {count} permits, more than Semaphore::MAX_PERMITS");
 }
 
-/// Permits of a [`Semaphore`]; dropping it gives them back.
-#[must_use = "permits are given back at once when dropped"]
-pub struct SemaphorePermit<'a> {
-    semaphore: &'a Semaphore,
-    count: usize,
-}
-
-/// Permits that own their [`Semaphore`]; dropping it gives them back.
-#[must_use = "permits are given back at once when dropped"]
-pub struct OwnedSemaphorePermit {
-    semaphore: Arc<Semaphore>,
-    count: usize,
-}
-
-impl SemaphorePermit<'_> {
-    /// How many they are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Takes them out of the semaphore for good.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-
-    /// Adds others of the same semaphore.
-    ///
-    /// # Panics
-    /// If they are of another semaphore.
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        assert!(std::ptr::eq(self.semaphore, other.semaphore), "merging permits of two semaphores");
-        self.count += mem::take(&mut other.count);
-    }
-
-    /// Splits so many off, if it has as many.
-    pub fn split(&mut self, count: usize) -> Option<Self> {
-        self.count = self.count.checked_sub(count)?;
-        Some(Self { semaphore: self.semaphore, count })
-    }
-}
-
-impl OwnedSemaphorePermit {
-    /// How many they are.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The semaphore that they are of.
-    pub fn semaphore(&self) -> &Arc<Semaphore> {
-        &self.semaphore
-    }
-
-    /// Takes them out of the semaphore for good.
-    pub fn forget(mut self) {
-        self.count = 0;
-    }
-
-    /// Adds others of the same semaphore.
-    ///
-    /// # Panics
-    /// If they are of another semaphore.
-    #[track_caller]
-    pub fn merge(&mut self, mut other: Self) {
-        assert!(Arc::ptr_eq(&self.semaphore, &other.semaphore), "merging permits of two semaphores");
-        self.count += mem::take(&mut other.count);
-    }
-
-    /// Splits so many off, if it has as many.
-    pub fn split(&mut self, count: usize) -> Option<Self> {
-        self.count = self.count.checked_sub(count)?;
-        Some(Self { semaphore: self.semaphore.clone(), count })
-    }
-}
-
-impl Drop for SemaphorePermit<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
-    }
-}
-
-impl Drop for OwnedSemaphorePermit {
-    #[inline]
-    fn drop(&mut self) {
-        self.semaphore.permits.release(self.count);
-    }
-}
-
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore")
@@ -521,37 +415,3 @@ impl fmt::Debug for Semaphore {
             .finish_non_exhaustive()
     }
 }
-
-impl fmt::Debug for SemaphorePermit<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SemaphorePermit").field("count", &self.count).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for OwnedSemaphorePermit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnedSemaphorePermit").field("count", &self.count).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for AcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the semaphore is closed",
-            Self::TimedOut => "there were not enough permits in time",
-            Self::Cancelled => "the wait was cancelled",
-        })
-    }
-}
-
-impl fmt::Display for TryAcquireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the semaphore is closed",
-            Self::NoPermits => "there are not enough permits",
-        })
-    }
-}
-
-impl Error for AcquireError {}
-impl Error for TryAcquireError {}

@@ -272,9 +272,10 @@ impl<'a, const KEEPS: bool> Future for Notified<'a, KEEPS> {
         let notice = if this.queued {
             // SAFETY: the node was queued here.
             match unsafe { this.signal.waiters.poll_served(node, cx) } {
-                // SAFETY: as above.
                 Poll::Ready(mut list) => {
-                    Some(Notice(unsafe { list.entry(node) }.alone.then_some(this.signal)))
+                    // SAFETY: as above.
+                    let alone = unsafe { list.entry(node) }.alone;
+                    Some(Notice(alone.then_some(this.signal)))
                 }
                 Poll::Pending => None,
             }
