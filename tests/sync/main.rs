@@ -5,6 +5,7 @@
 mod barrier;
 mod bridge;
 mod condvar;
+mod ends;
 mod models;
 mod notify;
 mod once;
