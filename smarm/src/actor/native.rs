@@ -106,8 +106,8 @@ impl<F: Future> Await<F> {
                 Poll::Ready(output) => {
                     // Written where it is read, by fields: an enum around it would be copied as a
                     // whole, right after it was written in parts, which stalls.
-                    this.output.write(output);
                     future.set(None);
+                    this.output.write(output);
                     true
                 }
             }
