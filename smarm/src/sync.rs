@@ -11,17 +11,18 @@
 //! | [`WaitGroup`] | all others are done | crossbeam's |
 //!
 //! # Names
-//! - A wait `x` has the forms `x_timeout` and `x_deadline`, `x_async` for async code, and `try_x` where it can be had at
-//!   once or not.
-//! - The locks that guard a value, [`Mutex`] and [`RwLock`], always have a timeout: `lock(timeout)`, `read(timeout)`,
-//!   `write(timeout)`. Waiting for them for long is a deadlock, which so becomes an error that says where. What the others
-//!   wait for may rightly never come.
-//! - A wait whose [scope](crate::cancel) is over, or that is killed in a destructor, says so in its error. One without an
-//!   error unwinds to the scope, and is not ended by a kill while it unwinds.
+//! - A wait `x` has the forms `x_timeout` and `x_deadline`, `x_async` for async code, and `try_x` where it can
+//!   be had at once or not.
+//! - The locks that guard a value, [`Mutex`] and [`RwLock`], always have a timeout: `lock(timeout)`,
+//!   `read(timeout)`, `write(timeout)`. Waiting for them for long is a deadlock, which so becomes an error that
+//!   says where. What the others wait for may rightly never come.
+//! - A wait whose [scope](crate::cancel) is over, or that is killed in a destructor, says so in its error. One
+//!   without an error unwinds to the scope, and is not ended by a kill while it unwinds.
 //!
 //! # Order
-//! [`Mutex`], [`RwLock`], [`Semaphore`], [`Condvar`] and [`Notify`] serve in the order of asking, and nobody who comes later
-//! barges in. What a waiter was given and cannot use, because it was killed, timed out or dropped, goes to the next.
+//! [`Mutex`], [`RwLock`], [`Semaphore`], [`Condvar`] and [`Notify`] serve in the order of asking, and nobody
+//! who comes later barges in. What a waiter was given and cannot use, because it was killed, timed out or
+//! dropped, goes to the next.
 
 mod barrier;
 mod condvar;

@@ -5,8 +5,8 @@
 //! 1. Who arrives counts up. Whoever completes the number begins the next round instead, with nobody arrived, and
 //!    notifies all; it is the leader.
 //! 2. The others wait until the round is another.
-//! 3. Who gives up counts down, unless the round is another by now: then it was let through, and is as if it had left
-//!    just after.
+//! 3. Who gives up counts down, unless the round is another by now: then it was let through, and is as if it
+//!    had left just after.
 //!
 //! Rejected: keeping a waiter counted that has given up (the others would go on without it).
 
@@ -20,14 +20,14 @@ use super::WaitError;
 use super::signal::Signal;
 use crate::actor::park;
 
-/// In `state`: one round. Below are those who have arrived. Rounds wrap around, which nobody sees: as long as one of a
-/// round waits or gives up, at most that round and the next can begin.
+/// In `state`: one round. Below are those who have arrived. Rounds wrap around: to be misled, a waiter would
+/// have to sleep through 2³² of them after its own.
 const ROUND: u64 = 1 << 32;
 
 /// Lets a number of actors, tasks and threads wait for each other.
 ///
-/// Unlike std's and tokio's, whoever gives up (killed, timed out, its future dropped) does not count any more: the others
-/// wait for another in its place.
+/// Unlike std's and tokio's, whoever gives up (killed, timed out, its future dropped) does not count any more:
+/// the others wait for another in its place.
 ///
 /// ```
 /// use smarm::sync::Barrier;

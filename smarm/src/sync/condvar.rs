@@ -1,9 +1,9 @@
 //! Waiting for what a [`Mutex`](super::Mutex) guards to become as one wants it.
 //!
-//! 1. A waiter takes its place in the [queue](super::signal), and then unlocks the mutex: whoever changes the value
-//!    after that finds it queued.
-//! 2. Notified, it locks the mutex again, and only then accepts the notification: killed or dropped before, it passes
-//!    it on to the next.
+//! 1. A waiter takes its place in the [queue](super::signal), and then unlocks the mutex: whoever changes the
+//!    value after that finds it queued.
+//! 2. Notified, it locks the mutex again, and only then accepts the notification: killed or dropped before, it
+//!    passes it on to the next.
 //! 3. After a timeout it leaves the queue, and locks the mutex.
 
 use std::fmt;
@@ -21,9 +21,10 @@ type Timed<'a, T> =
 
 /// Lets those who hold a [`Mutex`](super::Mutex) wait for a change of its value.
 ///
-/// As in std, waiters go by the order of their coming, the mutex is unlocked while they wait, and locked again when they
-/// come back. Unlike std's, a wait does not end for nothing; but between a notification and the lock somebody else may
-/// have changed the value, so wait in a loop, or with [`wait_while`](Self::wait_while). Locking again has no timeout.
+/// As in std, the mutex is unlocked while one waits, and locked again when one comes back. Unlike std's, it
+/// serves in the order of waiting, and a wait does not end for nothing; but between a notification and the lock
+/// somebody else may have changed the value, so wait in a loop, or with [`wait_while`](Self::wait_while).
+/// Locking again has no timeout.
 ///
 /// ```
 /// use smarm::sync::{Condvar, Mutex};
@@ -47,8 +48,8 @@ type Timed<'a, T> =
 ///
 /// # Errors of its waits
 /// - [`LockError::Poisoned`] with the guard, if the mutex is poisoned.
-/// - [`LockError::TimedOut`], [`LockError::Cancelled`]: the caller's [scope](crate::cancel) is over, or it is an actor
-///   that is being killed and waits in a destructor. Then the mutex is *not* locked any more.
+/// - [`LockError::TimedOut`], [`LockError::Cancelled`]: the caller's [scope](crate::cancel) is over, or it is
+///   an actor that is being killed and waits in a destructor. Then the mutex is *not* locked any more.
 ///
 /// The end of a timeout is no error, as in std: the guard comes back with a [`WaitTimeoutResult`].
 pub struct Condvar {
@@ -72,8 +73,8 @@ impl Condvar {
         Condvar { signal: Signal::new() }
     }
 
-    /// Wakes the one who has waited longest, if anybody waits. If it is killed or times out before it has the mutex
-    /// again, the next one is woken in its place.
+    /// Wakes the one who has waited longest, if anybody waits. If that one is killed or dropped before it has
+    /// the mutex again, or its time is over before it was woken, the next one is woken in its place.
     #[inline]
     pub fn notify_one(&self) {
         self.signal.notify_one();
@@ -177,8 +178,8 @@ impl Condvar {
         self.wait_until_while(guard, Some(deadline), condition)
     }
 
-    /// Unlocks the mutex, waits for a notification, and locks it again, in async code. The mutex is unlocked by the
-    /// first poll. The future is `Send` although the guard is not.
+    /// Unlocks the mutex, waits for a notification, and locks it again, in async code. The mutex is unlocked by
+    /// the first poll. The future is `Send` although the guard is not.
     ///
     /// Dropped half-way, the mutex is not locked any more, and a notification that has come is passed on.
     ///

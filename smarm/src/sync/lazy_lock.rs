@@ -7,10 +7,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::once_cell::OnceCell;
 
-/// A value that is made when it is first used: std's [`LazyLock`](std::sync::LazyLock), whose initialiser may wait, also
-/// for what other actors of the same worker do.
+/// A value that is made when it is first used: std's [`LazyLock`](std::sync::LazyLock), whose initialiser may
+/// wait, also for what other actors of the same worker do.
 ///
-/// As with std, an initialiser that panics (or is killed) poisons it, as there is no other: each later use panics.
+/// As with std, an initialiser that panics (or is killed) poisons it, as there is no other: each later use
+/// panics.
 ///
 /// ```
 /// use smarm::sync::LazyLock;
@@ -24,8 +25,8 @@ pub struct LazyLock<T, F = fn() -> T> {
     initialiser: Cell<Option<F>>,
 }
 
-// SAFETY: the initialiser is touched by who has the turn to fill the cell, one at a time, and moves to that one's thread;
-// for the value, it is as the cell says.
+// SAFETY: the initialiser is touched by who has the turn to fill the cell, one at a time, and moves to that
+// one's thread; for the value, it is as the cell says.
 unsafe impl<T: Send + Sync, F: Send> Sync for LazyLock<T, F> {}
 // An initialiser that was interrupted is not called again.
 impl<T: UnwindSafe, F: UnwindSafe> UnwindSafe for LazyLock<T, F> {}
@@ -47,16 +48,17 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// The value, which is made if need be, or waited for if another is at it. `Deref` does the same.
     ///
     /// # Panics
-    /// If it is poisoned, or the initialiser panics; in its own initialiser; and if it has to wait in a future that an actor
-    /// awaits, or on a worker's thread outside any actor: use [`force_async`](Self::force_async) there.
+    /// If it is poisoned, or the initialiser panics; in its own initialiser; and if it has to wait in a future
+    /// that an actor awaits, or on a worker's thread outside any actor: use [`force_async`](Self::force_async)
+    /// there.
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
         this.cell.get_or_init(|| this.initialise())
     }
 
-    /// As [`force`](Self::force), in async code: waits there for another who is at it. The initialiser itself must not wait
-    /// then, as it runs in a poll.
+    /// As [`force`](Self::force), in async code: waits there for another who is at it. The initialiser itself
+    /// must not wait then, as it runs in a poll.
     ///
     /// Dropped half-way, it has no effect.
     ///

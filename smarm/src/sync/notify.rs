@@ -12,8 +12,9 @@ use crate::actor::park;
 
 /// Notifies those who wait, without any value.
 ///
-/// [`notify_one`](Self::notify_one) that finds nobody is kept for whoever waits next; but one only, however often it
-/// was called. [`notify_waiters`](Self::notify_waiters) reaches those who wait already, and is not kept.
+/// [`notify_one`](Self::notify_one) that finds nobody is kept for whoever waits next; but one only, however
+/// often it was called. [`notify_waiters`](Self::notify_waiters) reaches those who wait already, and is not
+/// kept.
 ///
 /// ```
 /// use smarm::sync::Notify;
@@ -37,8 +38,8 @@ impl Notify {
         Notify { signal: Signal::new() }
     }
 
-    /// Notifies the oldest waiter, or else the next one to come. A notified waiter that is killed, times out or is
-    /// dropped before it has seen that, passes it on.
+    /// Notifies the oldest waiter, or else the next one to come. A notified waiter that is killed, times out or
+    /// is dropped before it has seen that, passes it on.
     #[inline]
     pub fn notify_one(&self) {
         self.signal.notify_one();

@@ -50,8 +50,8 @@ impl Once {
         Once { progress: Progress::new(false), poison: Poison::new() }
     }
 
-    /// Runs `f`, if none was run yet, or waits for the one that runs. In a destructor of an actor that is being killed it
-    /// waits all the same.
+    /// Runs `f`, if none was run yet, or waits for the one that runs. In a destructor of an actor that is being
+    /// killed it waits all the same.
     ///
     /// # Panics
     /// If it is poisoned; in its own initialiser; and if it has to wait in a future that an actor awaits, or on a
@@ -85,8 +85,8 @@ impl Once {
     /// Waits until an initialiser has returned.
     ///
     /// # Panics
-    /// If it is poisoned, or becomes so; and in a future that an actor awaits, or on a worker's thread outside any
-    /// actor: use [`wait_async`](Self::wait_async) there.
+    /// If it is poisoned, or becomes so; and in a future that an actor awaits, or on a worker's thread outside
+    /// any actor: use [`wait_async`](Self::wait_async) there.
     #[track_caller]
     pub fn wait(&self) {
         park::wait_uncancelled(self.progress.done_or(|| self.poison.is_set()));

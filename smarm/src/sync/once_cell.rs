@@ -14,9 +14,9 @@ use crate::actor::park;
 /// A cell that is written once, by the first of those who would: std's [`OnceLock`](std::sync::OnceLock), whose
 /// initialisers may wait, also for what other actors of the same worker do.
 ///
-/// An initialiser that panics, is killed, gives an error, or is a future that is dropped, leaves the cell as it was, and the
-/// next one has its turn. The waits of [`get_or_init`](Self::get_or_init) have no form with a timeout:
-/// [`with_timeout`](crate::with_timeout) bounds them together with the initialiser.
+/// An initialiser that panics, is killed, gives an error, or is a future that is dropped, leaves the cell as it
+/// was, and the next one has its turn. The waits of [`get_or_init`](Self::get_or_init) have no form with a
+/// timeout: [`with_timeout`](crate::with_timeout) bounds them together with the initialiser.
 ///
 /// ```
 /// use smarm::sync::OnceCell;
@@ -99,12 +99,12 @@ impl<T> OnceCell<T> {
         }
     }
 
-    /// The value; if there is none, `f` makes it, or that of another caller does, which is waited for. In a destructor of an
-    /// actor that is being killed it waits all the same.
+    /// The value; if there is none, `f` makes it, or that of another caller does, which is waited for. In a
+    /// destructor of an actor that is being killed it waits all the same.
     ///
     /// # Panics
-    /// In its own initialiser; if `f` panics; and if it has to wait in a future that an actor awaits, or on a worker's
-    /// thread outside any actor: use [`get_or_init_async`](Self::get_or_init_async) there.
+    /// In its own initialiser; if `f` panics; and if it has to wait in a future that an actor awaits, or on a
+    /// worker's thread outside any actor: use [`get_or_init_async`](Self::get_or_init_async) there.
     #[inline]
     #[track_caller]
     pub fn get_or_init<F: FnOnce() -> T>(&self, f: F) -> &T {

@@ -9,10 +9,10 @@
 //! | `DONE` | it is initialised | |
 //!
 //! 1. Who finds `IDLE` takes the [`Turn`], and initialises.
-//! 2. Who finds another there waits until that has ended, and looks again. Who finds itself there has called itself
-//!    in its own initialiser, which would wait for ever, and panics.
-//! 3. A turn ends with `DONE`, or with `IDLE` when it is dropped: the initialiser panicked, was killed or gave an error.
-//!    All who wait are told.
+//! 2. Who finds another there waits until that has ended, and looks again. Who finds itself there has called
+//!    itself in its own initialiser, which would wait for ever, and panics.
+//! 3. A turn ends with `DONE`, or with `IDLE` when it is dropped: the initialiser panicked, was killed or gave
+//!    an error. All who wait are told.
 //!
 //! No wake is lost: the state is changed before all are told, and who waits looks at it after it has begun to
 //! listen (see [`Signal::until`]).
@@ -133,7 +133,8 @@ impl Turn<'_> {
     pub(super) async fn run<F: Future>(&self, initialiser: F) -> F::Output {
         let mut initialiser = pin!(initialiser);
         poll_fn(|cx| {
-            // BETWEEN => caller => BETWEEN. Relaxed: only this turn changes it, and only its address is looked at.
+            // BETWEEN => caller => BETWEEN. Relaxed: only this turn changes it, and only its address is looked
+            // at.
             self.0.state.store(park::caller(), Relaxed);
             let polled = initialiser.as_mut().poll(cx);
             self.0.state.store(BETWEEN, Relaxed);

@@ -5,7 +5,8 @@
 //! - *No writer starves*: readers who come after a writer that waits, wait behind it.
 //! - *No reader starves*: a writer that lets go lets in all readers up to the next writer that waits.
 //! - *Downgrading* gives back all permits but one, and so cannot let another writer in between.
-//! - A reader that reads again while a writer waits is behind that writer, which is behind the reader: both time out.
+//! - A reader that reads again while a writer waits is behind that writer, which is behind the reader: both
+//!   time out.
 //!
 //! Rejected: preferring readers (writers starve), or writers (readers do); upgrading (two readers that both want
 //! to, wait for each other).
@@ -35,8 +36,8 @@ type TryWrite<'a, T> = Result<RwLockWriteGuard<'a, T>, TryLockError<RwLockWriteG
 /// A value that many can read, or one can change, at a time.
 ///
 /// It differs from [`std::sync::RwLock`] as [`Mutex`](super::Mutex) does from std's: waiting parks the actor and
-/// not the thread, [`read`](Self::read) and [`write`](Self::write) have a timeout, and it is handed over in the order
-/// of asking, so that neither readers nor writers starve.
+/// not the thread, [`read`](Self::read) and [`write`](Self::write) have a timeout, and it is handed over in the
+/// order of asking, so that neither readers nor writers starve.
 ///
 /// ```
 /// use smarm::sync::RwLock;
@@ -56,8 +57,8 @@ type TryWrite<'a, T> = Result<RwLockWriteGuard<'a, T>, TryLockError<RwLockWriteG
 /// ```
 ///
 /// # Poisoning
-/// As with std, a write guard that is dropped by a panic poisons the lock, as its value may be half changed. The same
-/// holds for an actor that is killed while it writes. Read guards do not poison.
+/// As with std, a write guard that is dropped by a panic poisons the lock, as its value may be half changed.
+/// The same holds for an actor that is killed while it writes. Read guards do not poison.
 ///
 /// # Deadlocks
 /// Do not read while holding a read guard: if a writer asked in between, neither goes on, until the timeouts.
@@ -96,8 +97,8 @@ impl<T: ?Sized> RwLock<T> {
     /// Locks for reading; waits for that, at most for `timeout`. [`Duration::MAX`] waits for ever.
     ///
     /// # Errors
-    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if it would have to
-    /// wait and must not.
+    /// [`LockError::TimedOut`]; [`LockError::Poisoned`] with the guard; [`LockError::Cancelled`] if it would
+    /// have to wait and must not.
     ///
     /// ```
     /// use smarm::sync::{LockError, RwLock};
@@ -178,8 +179,8 @@ impl<T: ?Sized> RwLock<T> {
 
     /// Locks for writing in async code. There is no timeout: the task's own way to time out drops the future.
     ///
-    /// Dropped half-way, the future gives up its place in the queue, which lets in readers who waited behind it; if
-    /// the lock has just been handed to it, it hands it on.
+    /// Dropped half-way, the future gives up its place in the queue, which lets in readers who waited behind
+    /// it; if the lock has just been handed to it, it hands it on.
     ///
     /// # Errors
     /// [`LockError::Poisoned`] with the guard, and no other.

@@ -119,8 +119,8 @@ impl Semaphore {
     /// Waits for a permit.
     ///
     /// # Errors
-    /// [`AcquireError::Closed`]; else the wait was interrupted, because the caller's scope is over, or because the
-    /// caller is being killed and waits in a destructor.
+    /// [`AcquireError::Closed`]; else the wait was interrupted, because the caller's scope is over, or because
+    /// the caller is being killed and waits in a destructor.
     #[inline]
     #[track_caller]
     pub fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
@@ -147,8 +147,8 @@ impl Semaphore {
 
     /// Waits for a permit in async code.
     ///
-    /// Dropped half-way, the future gives up its place in the queue; if it has just got the permit, that goes to the
-    /// next in the queue.
+    /// Dropped half-way, the future gives up its place in the queue; if it has just got the permit, that goes
+    /// to the next in the queue.
     ///
     /// # Errors
     /// [`AcquireError::Closed`], and no other.
@@ -214,7 +214,8 @@ impl Semaphore {
         Ok(SemaphorePermit { semaphore: self, count })
     }
 
-    /// Waits for so many permits in async code. Dropped half-way, it does as [`acquire_async`](Self::acquire_async).
+    /// Waits for so many permits in async code. Dropped half-way, it does as
+    /// [`acquire_async`](Self::acquire_async).
     ///
     /// # Errors
     /// [`AcquireError::Closed`], and no other.

@@ -16,8 +16,8 @@
 //!
 //! To notify one:
 //! 1. If nobody is queued, set `PERMIT` or do nothing.
-//! 2. Else lock the list, take the oldest waiter off, and wake it outside the lock. An old one is woken as well, and
-//!    does not count.
+//! 2. Else lock the list, take the oldest waiter off, and wake it outside the lock. An old one is woken as
+//!    well, and does not count.
 //!
 //! To notify all:
 //! 1. If nobody is queued, count the epoch up.
@@ -26,8 +26,8 @@
 //! A waiter that leaves takes itself off the list. If it got a notice for one, it passes that on as
 //! `notify_one` does; so does whoever has the [`Notice`] and does not accept it.
 //!
-//! **No wake is lost**: whoever notifies and whoever is queued change the same word, so the second of them sees the
-//! first. `WAITERS` changes under the lock only, and is set exactly while somebody is queued.
+//! **No wake is lost**: whoever notifies and whoever is queued change the same word, so the second of them sees
+//! the first. `WAITERS` changes under the lock only, and is set exactly while somebody is queued.
 //!
 //! Rejected: moving the list of old waiters away under the lock (one that leaves would not know which list it is
 //! in); waking under the lock.

@@ -57,8 +57,8 @@ impl WaitGroup {
         WaitGroup { shared: Arc::new(shared) }
     }
 
-    /// Is done, and waits for all others. A wait whose scope is over unwinds to there, see [`cancel`](crate::cancel);
-    /// in a destructor of an actor that is being killed it goes on.
+    /// Is done, and waits for all others. A wait whose scope is over unwinds to there, see
+    /// [`cancel`](crate::cancel); in a destructor of an actor that is being killed it goes on.
     ///
     /// # Panics
     /// In a future that an actor awaits, and on a worker's thread outside any actor: use
