@@ -32,11 +32,13 @@ impl Crowd {
         if self == Crowd::Alone { 1 } else { CROWD }
     }
 
-    /// So often each of them has its turn at least, so that their coming and going does not count.
-    fn least_rounds(self) -> u64 {
+    /// How often each of them has its turn: in a crowd always as often, so that their coming and going counts
+    /// the same on both sides, and little.
+    fn rounds(self, iterations: u64) -> u64 {
         match self {
-            Crowd::Alone | Crowd::Brief => 200,
-            Crowd::HeldOverYield => 40,
+            Crowd::Alone => iterations,
+            Crowd::Brief => 1000,
+            Crowd::HeldOverYield => 100,
         }
     }
 
@@ -74,10 +76,10 @@ impl Worlds {
     }
 }
 
-/// Has `crowd` do all iterations together, and checks that they did.
+/// Has `crowd` do its rounds, checks that they did, and gives what the iterations take.
 fn measure(bencher: &mut Bencher, crowd: Crowd, run: impl Fn(u64) -> (Duration, u64)) {
     bencher.iter_custom(|iterations| {
-        let each = iterations.div_ceil(crowd.size()).max(crowd.least_rounds());
+        let each = crowd.rounds(iterations);
         let (elapsed, done) = run(each);
         assert_eq!(done, each * crowd.size());
         elapsed.mul_f64(iterations as f64 / done as f64)
