@@ -21,7 +21,7 @@ use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::channel::oneshot;
 use crate::config::{self, StackSizeError};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::join::{Ending, Failure, JoinError, JoinHandle, Payload, Report};
 use crate::pid::Pid;
 use crate::runtime::Handle;
@@ -410,6 +410,7 @@ where
 
 /// The first function on an actor's stack.
 unsafe extern "C" fn main(record: *mut c_void) -> ! {
+    context::begun();
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
     local.settle();

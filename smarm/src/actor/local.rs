@@ -416,6 +416,8 @@ impl Local {
         let Some(actor) = self.home.pulse.running() else { unreachable!("no actor came back") };
         let parting = self.parting.get();
         if parting == Parting::End {
+            // SAFETY: the actor's flow has ended, and the context is this thread's.
+            unsafe { (*actor.context.get()).retire() };
             return Some(actor);
         }
         self.part(actor, parting);
@@ -500,7 +502,7 @@ impl Local {
     pub(crate) unsafe fn end(&self, actor: &'static Slot) {
         self.parting.set(Parting::End);
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context.
-        unsafe { context::switch(actor.context.get(), self.worker.get()) };
+        unsafe { context::switch_for_ever(actor.context.get(), self.worker.get()) };
     }
 
     /// Leaves the running actor's stack for the next actor's or the worker's; comes back when the

@@ -24,6 +24,9 @@
 use std::arch::{asm, naked_asm};
 use std::ffi::c_void;
 
+#[cfg(smarm_sanitizer)]
+use super::sanitizer::{self, Fiber};
+
 /// Where a suspended flow of control goes on.
 #[derive(Debug)]
 #[repr(C)]
@@ -32,11 +35,20 @@ pub(crate) struct Context {
     rip: usize,
     rbp: usize,
     rbx: usize,
+    #[cfg(smarm_sanitizer)]
+    fiber: Fiber,
 }
 
 impl Context {
     /// A context that is only ever switched away from first.
-    pub(crate) const EMPTY: Self = Self { rsp: 0, rip: 0, rbp: 0, rbx: 0 };
+    pub(crate) const EMPTY: Self = Self {
+        rsp: 0,
+        rip: 0,
+        rbp: 0,
+        rbx: 0,
+        #[cfg(smarm_sanitizer)]
+        fiber: Fiber::THREAD,
+    };
 
     /// A flow that calls `function(argument)` on the stack that ends below `top`.
     ///
@@ -52,7 +64,16 @@ impl Context {
             rip: trampoline as *const () as usize,
             rbp: function as usize,
             rbx: argument.addr(),
+            #[cfg(smarm_sanitizer)]
+            fiber: Fiber::fresh(top.addr()),
         }
+    }
+
+    /// Forgets a flow that has ended. From another one.
+    #[inline(always)]
+    pub(crate) fn retire(&self) {
+        #[cfg(smarm_sanitizer)]
+        self.fiber.retire();
     }
 
     /// The top of the suspended stack.
@@ -94,6 +115,48 @@ unsafe extern "C" fn trampoline() {
 /// - The flow in `to` was suspended on this thread or has not started.
 #[inline(always)]
 pub(crate) unsafe fn switch(from: *mut Context, to: *const Context) {
+    #[cfg(smarm_sanitizer)]
+    // SAFETY: both are valid by the caller.
+    unsafe {
+        (*from).fiber.leave(&(*to).fiber);
+    }
+    // SAFETY: passed on.
+    unsafe { exchange(from, to) };
+    #[cfg(smarm_sanitizer)]
+    // SAFETY: valid until the flow is resumed, as it has been just now.
+    unsafe {
+        (*from).fiber.arrive();
+    }
+}
+
+/// Leaves the running flow, whose context is `from`, for ever, and resumes `to`.
+///
+/// # Safety
+/// As for [`switch`]; nobody resumes `from`.
+#[inline(always)]
+pub(crate) unsafe fn switch_for_ever(from: *mut Context, to: *const Context) {
+    #[cfg(smarm_sanitizer)]
+    // SAFETY: both are valid by the caller.
+    unsafe {
+        (*from).fiber.leave_for_ever(&(*to).fiber);
+    }
+    // SAFETY: passed on.
+    unsafe { exchange(from, to) };
+}
+
+/// To be called first in each new flow.
+#[inline(always)]
+pub(crate) fn begun() {
+    #[cfg(smarm_sanitizer)]
+    sanitizer::arrive_first();
+}
+
+/// The switch itself.
+///
+/// # Safety
+/// As for [`switch`].
+#[inline(always)]
+unsafe fn exchange(from: *mut Context, to: *const Context) {
     // SAFETY: the block saves rsp, rbp and rbx, and declares every other register as clobbered, so
     // that the compiler keeps nothing in them. The caller vouches for both contexts.
     unsafe {
@@ -147,8 +210,16 @@ pub(crate) unsafe fn call_on(
 ) {
     // Below the red zone.
     let top = (on.rsp - 128) & !15;
+    #[cfg(smarm_sanitizer)]
+    on.fiber.visit(function, argument, |function, argument| {
+        // SAFETY: as below.
+        unsafe { call_on_stack(top, function, argument) };
+    });
+    #[cfg(not(smarm_sanitizer))]
     // SAFETY: below the suspended flow's frames its stack is free; for the rest, passed on.
-    unsafe { call_on_stack(top, function, argument) };
+    unsafe {
+        call_on_stack(top, function, argument);
+    }
 }
 
 /// rdi = top of the stack, 16-aligned; rsi = function; rdx = its argument.
