@@ -247,8 +247,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether the actor has ended.
     pub fn is_finished(&self) -> bool {
-        let state = slot::slot(self.pid.index()).state.load();
-        state.generation() != self.pid.generation() || !state.live()
+        is_over(self.pid)
     }
 
     /// Makes the actor's current or next wait unwind; its destructors run. An actor that computes
@@ -258,6 +257,12 @@ impl<T> JoinHandle<T> {
     pub fn kill(&self) {
         local::kill(self.pid);
     }
+}
+
+/// Whether the actor has ended.
+pub(crate) fn is_over(pid: Pid) -> bool {
+    let state = slot::slot(pid.index()).state.load();
+    state.generation() != pid.generation() || !state.live()
 }
 
 /// The end of an actor, as a future.
