@@ -61,6 +61,7 @@
 //!   So no arm starves. With `biased;` before the first arm it begins at the top, always.
 //! - A value that the pattern does not match is dropped, and that arm is out; the others go on. Who wants to see
 //!   every value writes a pattern that always matches.
+//! - Some thirty arms are possible, more with a higher `recursion_limit`.
 //! - With `default => handler` the macro does not wait: that handler runs if no arm is ready.
 //! - If all arms are out, `else => handler` runs, or `default`. If there is neither, that is a panic.
 //! - Handlers stand where the macro stands: `?`, `break`, `continue` and `return` are those of the code around it.
