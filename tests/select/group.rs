@@ -200,7 +200,7 @@ fn join_all_gives_all_or_the_panic() {
     within(PATIENCE, || {
         workers(2).run(|| {
             let mut group = Group::new();
-            (0..50).for_each(|n| drop(group.spawn(move || n)));
+            (0..50).for_each(|n| _ = group.spawn(move || n));
             let mut all = group.join_all();
             all.sort_unstable();
             assert!(all.into_iter().eq(0..50));
@@ -235,12 +235,12 @@ fn a_group_of_a_plain_thread_and_of_a_task() {
     within(PATIENCE, || {
         let runtime = workers(2);
         let mut group = Group::on(&runtime.handle());
-        (0..10).for_each(|n| drop(group.spawn(move || n)));
+        (0..10).for_each(|n| _ = group.spawn(move || n));
         let mut sum = 0;
         while let Some(n) = group.join_next() {
             sum += n.unwrap();
         }
-        (0..10).for_each(|n| drop(group.spawn(move || n)));
+        (0..10).for_each(|n| _ = group.spawn(move || n));
         block_on(async {
             while let Some(n) = group.join_next_async().await {
                 sum += n.unwrap();
@@ -333,13 +333,10 @@ fn a_panic_in_join_ends_the_others_and_goes_on() {
         workers(2).run(|| {
             let ended = AtomicUsize::new(0);
             let text = panic_message(|| {
-                smarm::join!(
-                    || resume_unwind(Box::new("first")) as (),
-                    || {
-                        let _end = OnDrop(|| drop(ended.fetch_add(1, SeqCst)));
-                        sleep(Duration::MAX);
-                    },
-                )
+                smarm::join!(|| resume_unwind(Box::new("first")) as (), || {
+                    let _end = OnDrop(|| _ = ended.fetch_add(1, SeqCst));
+                    sleep(Duration::MAX);
+                },)
             });
             assert_eq!(text, "first");
             assert!(ended.into_inner() <= 1);
@@ -357,7 +354,7 @@ fn try_join_gives_all_values_or_the_first_error_and_kills_the_rest() {
             let ended = AtomicUsize::new(0);
             let failed: Result<((), u8), &str> = smarm::try_join!(
                 || {
-                    let _end = OnDrop(|| drop(ended.fetch_add(1, SeqCst)));
+                    let _end = OnDrop(|| _ = ended.fetch_add(1, SeqCst));
                     sleep(Duration::MAX);
                     Ok(())
                 },
@@ -369,13 +366,10 @@ fn try_join_gives_all_values_or_the_first_error_and_kills_the_rest() {
             assert_eq!(failed, Err("failed"));
             assert!(ended.into_inner() <= 1, "killed before or after it began");
             let text = panic_message(|| {
-                smarm::try_join!(
-                    || -> Result<(), u8> { resume_unwind(Box::new("panicked")) },
-                    || {
-                        sleep(Duration::MAX);
-                        Ok(())
-                    },
-                )
+                smarm::try_join!(|| -> Result<(), u8> { resume_unwind(Box::new("panicked")) }, || {
+                    sleep(Duration::MAX);
+                    Ok(())
+                },)
             });
             assert_eq!(text, "panicked");
         });
@@ -405,7 +399,7 @@ fn the_first_of_a_race_wins_and_the_others_have_ended() {
                 let (entered, left) = (&entered, &left);
                 move || {
                     entered.fetch_add(1, SeqCst);
-                    let _end = OnDrop(|| drop(left.fetch_add(1, SeqCst)));
+                    let _end = OnDrop(|| _ = left.fetch_add(1, SeqCst));
                     if n != 13 {
                         sleep(Duration::MAX);
                     }

@@ -77,7 +77,8 @@ fn handles_are_joined_in_the_scope() {
                 let borrowed = s.spawn(|| text.as_str());
                 assert_eq!(borrowed.join().unwrap(), "text");
                 assert!(!held.is_finished());
-                let Err(ScopedJoinTimeoutError::TimedOut(mut held)) = held.join_timeout(Duration::from_millis(1))
+                let Err(ScopedJoinTimeoutError::TimedOut(mut held)) =
+                    held.join_timeout(Duration::from_millis(1))
                 else {
                     panic!("it waits")
                 };
@@ -121,10 +122,14 @@ fn a_child_spawns_a_child() {
 fn an_unjoined_panic_is_one_of_the_scope() {
     within(PATIENCE, || {
         workers(2).run(|| {
-            let how: [fn(smarm::ScopedJoinHandle<'_, ()>); 3] = [|handle| drop(handle), |handle| mem::forget(handle), |handle| {
-                until(|| handle.is_finished());
-                drop(handle);
-            }];
+            let how: [fn(smarm::ScopedJoinHandle<'_, ()>); 3] = [
+                |handle| drop(handle),
+                |handle| mem::forget(handle),
+                |handle| {
+                    until(|| handle.is_finished());
+                    drop(handle);
+                },
+            ];
             for dispose in how {
                 let others = AtomicBool::new(false);
                 let text = panic_message(|| {

@@ -497,7 +497,9 @@ fn a_select_in_a_future_that_an_actor_awaits_panics() {
         workers(1).run(|| {
             let (_tx, rx) = channel::<()>();
             let text = panic_message(|| {
-                smarm::compat::await_future(async { select! { _ = recv(&rx) => () } });
+                smarm::compat::await_future(async {
+                    select! { _ = recv(&rx) => () }
+                });
             });
             assert!(text.contains("async form"), "{text}");
         });

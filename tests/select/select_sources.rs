@@ -91,6 +91,7 @@ fn a_mutex_that_was_handed_to_a_loser_goes_to_the_next() {
                         _ = lock(theirs) => 0,
                     }
                 });
+                (0..10).for_each(|_| smarm::yield_now());
                 let next = s.spawn(|| mutex.lock(PATIENCE).is_ok());
                 (0..10).for_each(|_| smarm::yield_now());
                 // Both become ready, in one turn.
@@ -122,6 +123,7 @@ fn a_permit_that_was_granted_to_a_loser_goes_to_the_next() {
                         };
                         message
                     });
+                    (0..10).for_each(|_| smarm::yield_now());
                     let next = s.spawn(move || next_tx.send(2).is_ok());
                     (0..10).for_each(|_| smarm::yield_now());
                     other.send(9).unwrap();
@@ -341,7 +343,8 @@ fn a_send_without_a_message_says_what_to_write() {
 #[test]
 fn tokio_select_loses_nothing_of_smarm() {
     within(PATIENCE, || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let smarm = workers(1);
         runtime.block_on(async {
             let (tx, mut rx) = bounded(2);

@@ -44,12 +44,8 @@ pub trait Arms {
     const COUNT: usize;
 
     /// Polls those from `from` up to `to`, until one is ready.
-    fn poll_between(
-        self: Pin<&mut Self>,
-        from: usize,
-        to: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Self::Output>;
+    fn poll_between(self: Pin<&mut Self>, from: usize, to: usize, cx: &mut Context<'_>)
+    -> Poll<Self::Output>;
 
     /// Whether all are out.
     fn all_out(&self) -> bool;

@@ -33,7 +33,8 @@ impl<F: Future> Future for Foreign<F> {
         // SAFETY: the future stays where it is, and is dropped in place.
         let mut future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
         poll_natively(|| {
-            let polled = future.as_mut().as_pin_mut().expect("a future was polled after it was ready").poll(cx);
+            let polled =
+                future.as_mut().as_pin_mut().expect("a future was polled after it was ready").poll(cx);
             if polled.is_ready() {
                 future.set(None);
             }

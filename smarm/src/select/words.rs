@@ -4,8 +4,8 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::timer::{Readiness, Timer};
 use super::Selectable;
+use super::timer::{Readiness, Timer};
 use crate::JoinHandle;
 use crate::channel::{Receiver, RecvError, SendFrom, Sender, Wait, oneshot};
 use crate::host::Direction;
