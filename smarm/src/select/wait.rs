@@ -103,5 +103,5 @@ fn random_below(count: usize) -> usize {
     state ^= state >> 17;
     state ^= state << 5;
     STATE.set(state);
-    (u64::from(state) * count as u64 >> 32) as usize
+    ((u64::from(state) * count as u64) >> 32) as usize
 }
