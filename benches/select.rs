@@ -10,16 +10,16 @@ use tokio::task::JoinSet;
 
 /// A row of receivers by name, and one of senders in an array.
 macro_rules! channels {
-    ($make:expr, [$($rx:ident)*]) => {
-        let mut senders = Vec::new();
-        $(let (sender, mut $rx) = $make; senders.push(sender);)*
+    ($make:expr, $senders:ident, [$($rx:ident)*]) => {
+        let mut $senders = Vec::new();
+        $(let (sender, mut $rx) = $make; $senders.push(sender);)*
     };
 }
 
 macro_rules! select_of_smarm {
     ($runtime:expr, $rounds:expr, [$($rx:ident)*]) => {
         $runtime.run(move || {
-            channels!(smarm::channel::<u64>(), [$($rx)*]);
+            channels!(smarm::channel::<u64>(), senders, [$($rx)*]);
             let sender = smarm::spawn(move || {
                 for round in 0..$rounds {
                     senders[round as usize % senders.len()].send(round).expect("it is received");
@@ -44,7 +44,7 @@ macro_rules! select_of_tokio {
         $runtime.block_on(async move {
             let rounds = $rounds;
             tokio::spawn(async move {
-                channels!(tokio::sync::mpsc::unbounded_channel::<u64>(), [$($rx)*]);
+                channels!(tokio::sync::mpsc::unbounded_channel::<u64>(), senders, [$($rx)*]);
                 let sender = tokio::spawn(async move {
                     for round in 0..rounds {
                         senders[round as usize % senders.len()].send(round).expect("it is received");
