@@ -53,6 +53,7 @@ mod error;
 mod list;
 pub mod oneshot;
 mod receive;
+mod reserve;
 mod send;
 mod sending;
 mod shared;
@@ -65,7 +66,10 @@ mod tests;
 pub(crate) mod waitlist;
 
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+#[doc(hidden)]
+pub use receive::Wait;
 pub use receive::{IntoIter, Iter, Receiver, Recv, TryIter};
+pub use reserve::SendFrom;
 pub use send::Sender;
 pub use sending::Sending;
 

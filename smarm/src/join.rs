@@ -120,7 +120,7 @@ impl Failure {
 
     /// Somebody learns of it.
     #[cold]
-    fn learn(mut self) -> JoinError {
+    pub(crate) fn learn(mut self) -> JoinError {
         if let Some(report) = &mut self.report {
             report.obsolete = true;
         }
@@ -247,8 +247,7 @@ impl<T> JoinHandle<T> {
 
     /// Whether the actor has ended.
     pub fn is_finished(&self) -> bool {
-        let state = slot::slot(self.pid.index()).state.load();
-        state.generation() != self.pid.generation() || !state.live()
+        is_over(self.pid)
     }
 
     /// Makes the actor's current or next wait unwind; its destructors run. An actor that computes
@@ -258,6 +257,12 @@ impl<T> JoinHandle<T> {
     pub fn kill(&self) {
         local::kill(self.pid);
     }
+}
+
+/// Whether the actor has ended.
+pub(crate) fn is_over(pid: Pid) -> bool {
+    let state = slot::slot(pid.index()).state.load();
+    state.generation() != pid.generation() || !state.live()
 }
 
 /// The end of an actor, as a future.
@@ -283,27 +288,4 @@ impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinHandle").field("pid", &self.pid).field("finished", &self.is_finished()).finish()
     }
-}
-
-/// Joins several actors and gives a tuple of their results, in the order of the handles.
-///
-/// All are waited for, also if one fails. They run side by side: every handle is made before the
-/// first is waited for.
-///
-/// ```
-/// smarm::run(|| {
-///     let (one, two) = smarm::join!(smarm::spawn(|| 1), smarm::spawn(|| "two"));
-///     assert_eq!((one.unwrap(), two.unwrap()), (1, "two"));
-/// });
-/// ```
-#[macro_export]
-macro_rules! join {
-    // All handles are there, and so all actors spawned, before the first is waited for. Each round
-    // binds a `handle` of its own, as macros are hygienic.
-    (@bound $($handle:ident)+;) => { ($($crate::JoinHandle::join($handle),)+) };
-    (@bound $($bound:ident)*; $next:expr $(, $rest:expr)*) => {{
-        let handle = $next;
-        $crate::join!(@bound $($bound)* handle; $($rest),*)
-    }};
-    ($($handle:expr),+ $(,)?) => { $crate::join!(@bound; $($handle),+) };
 }

@@ -60,7 +60,7 @@ where
     let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
     match core.acquire(core.shared.settings.area) {
         // SAFETY: `Send` and `'static`; the stack was just acquired.
-        Ok(slot) => unsafe { spawn_on(core, slot, None, f, |_| ()) },
+        Ok(slot) => unsafe { spawn_on(core, slot, None, f, join_handle, |_| ()) },
         Err(error) => fail_to_spawn(SpawnError::Stack(error)),
     }
 }
@@ -189,6 +189,11 @@ impl Builder {
         self
     }
 
+    /// Spawns it on this runtime, if none was asked for.
+    pub(crate) fn runtime_unless_set(self, handle: &Handle) -> Self {
+        if self.runtime.is_some() { self } else { self.runtime(handle) }
+    }
+
     /// Spawns the actor. See [`spawn`](crate::spawn).
     ///
     /// # Errors
@@ -216,10 +221,10 @@ impl Builder {
         let core = self.own_core().ok_or(SpawnError::NoRuntime)?;
         let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
         if core.shared.stopping() {
-            return Ok(refuse(slot, &core.shared, f));
+            return Ok(refuse(slot, &core.shared, f, join_handle));
         }
         // SAFETY: `'static`, and `keep` ties it to this thread; the stack was acquired above.
-        let handle = unsafe { create(slot, self.name, f, |_| ()) };
+        let handle = unsafe { create(slot, self.name, f, join_handle, |_| ()) };
         core.keep(slot);
         Ok(handle)
     }
@@ -257,24 +262,46 @@ impl Builder {
     where
         F: FnOnce() -> T,
     {
+        // SAFETY: passed on.
+        unsafe { self.spawn_into(f, join_handle, prepare) }
+    }
+
+    /// As [`spawn_unchecked`](Self::spawn_unchecked), with an outlet for the actor's ending. `connect` makes that,
+    /// and what the spawner gets for it.
+    ///
+    /// # Safety
+    /// As for [`spawn_unchecked`](Self::spawn_unchecked), of the outlet, too.
+    #[inline(always)]
+    pub(crate) unsafe fn spawn_into<F, T, O, H>(
+        self,
+        f: F,
+        connect: impl FnOnce(Pid) -> (O, H),
+        prepare: impl FnOnce(&Record),
+    ) -> Result<H, SpawnError>
+    where
+        F: FnOnce() -> T,
+        O: Outlet<T>,
+    {
         if let (Some(core), None) = (self.own_core(), self.worker) {
             let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
             // SAFETY: passed on.
-            return Ok(unsafe { spawn_on(core, slot, self.name, f, prepare) });
+            return Ok(unsafe { spawn_on(core, slot, self.name, f, connect, prepare) });
         }
         // SAFETY: passed on.
-        unsafe { self.spawn_elsewhere(f, prepare) }
+        unsafe { self.spawn_elsewhere(f, connect, prepare) }
     }
 
     /// # Safety
     /// As for [`spawn_unchecked`](Self::spawn_unchecked).
-    unsafe fn spawn_elsewhere<F, T>(
+    unsafe fn spawn_elsewhere<F, T, O, H>(
         self,
         f: F,
+        connect: impl FnOnce(Pid) -> (O, H),
         prepare: impl FnOnce(&Record),
-    ) -> Result<JoinHandle<T>, SpawnError>
+    ) -> Result<H, SpawnError>
     where
         F: FnOnce() -> T,
+        O: Outlet<T>,
     {
         let own = core::current().map(|core| &core.shared);
         let shared = self.runtime.as_ref().map(Handle::shared).or(own).ok_or(SpawnError::NoRuntime)?;
@@ -286,10 +313,10 @@ impl Builder {
         let area = self.area(shared)?;
         let slot = pool::acquire_shared(area).and_then(slot::prepare).map_err(SpawnError::Stack)?;
         if !shared.admit_outside() {
-            return Ok(refuse(slot, shared, f));
+            return Ok(refuse(slot, shared, f, connect));
         }
         // SAFETY: passed on; the stack was acquired above.
-        let handle = unsafe { create(slot, self.name, f, prepare) };
+        let handle = unsafe { create(slot, self.name, f, connect, prepare) };
         match self.worker.map(|worker| shared.homes[worker]) {
             Some(home) if home.push(slot) => home.rouse(),
             Some(_) => {} // somebody else has woken that worker
@@ -304,35 +331,68 @@ impl Builder {
 /// # Safety
 /// As for [`Builder::spawn_unchecked`]; the stack of the slot was acquired for this.
 #[inline(always)]
-unsafe fn spawn_on<F, T>(
+unsafe fn spawn_on<F, T, O, H>(
     core: &Core,
     slot: &'static Slot,
     name: Option<Box<str>>,
     f: F,
+    connect: impl FnOnce(Pid) -> (O, H),
     prepare: impl FnOnce(&Record),
-) -> JoinHandle<T>
+) -> H
 where
     F: FnOnce() -> T,
+    O: Outlet<T>,
 {
     if core.shared.stopping() {
-        return refuse(slot, &core.shared, f);
+        return refuse(slot, &core.shared, f, connect);
     }
     // SAFETY: passed on.
-    let handle = unsafe { create(slot, name, f, prepare) };
+    let handle = unsafe { create(slot, name, f, connect, prepare) };
     core.offer(slot);
     park::yield_if_overdue();
     handle
 }
 
+/// Where an actor's ending goes.
+pub(crate) trait Outlet<T> {
+    /// Whether somebody learns of the panic that the actor has ended with, even if nobody joins it.
+    fn learns_of_panic(&self) -> bool {
+        false
+    }
+
+    /// Delivers the ending; one that nobody wants is given to `discard`, before this has ended.
+    fn deliver(self, ending: Ending<T>, discard: impl FnOnce(Ending<T>));
+}
+
+impl<T> Outlet<T> for oneshot::Sender<Ending<T>> {
+    #[inline(always)]
+    fn deliver(self, ending: Ending<T>, discard: impl FnOnce(Ending<T>)) {
+        if let Err(unwanted) = self.send(ending) {
+            discard(unwanted);
+        }
+    }
+}
+
+/// An outlet that a join handle waits at.
+#[inline(always)]
+fn join_handle<T>(pid: Pid) -> (oneshot::Sender<Ending<T>>, JoinHandle<T>) {
+    let (result, receiver) = oneshot::channel();
+    (result, JoinHandle::new(pid, receiver))
+}
+
 /// The closure of an actor and where its result goes.
-struct Body<F, T> {
+struct Body<F, O> {
     f: F,
-    result: oneshot::Sender<Ending<T>>,
+    outlet: O,
 }
 
 /// What comes of a spawn while the runtime shuts down: a handle of an actor that never was.
 #[cold]
-fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
+fn refuse<F, T, O, H>(slot: &Slot, shared: &Shared, f: F, connect: impl FnOnce(Pid) -> (O, H)) -> H
+where
+    F: FnOnce() -> T,
+    O: Outlet<T>,
+{
     let pid = Pid::new(slot.index(), slot.state.occupy());
     match slot.state.free(shared.settings.last_generation, false) {
         // SAFETY: acquired by the caller, and nothing was put there.
@@ -342,10 +402,9 @@ fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
         Freed::Posted => unreachable!("smarm bug: mail for an actor without a worker"),
     }
     drop(f);
-    let (result, receiver) = oneshot::channel();
-    // The receiver is there.
-    let _ = result.send(Err(Failure::killed()));
-    JoinHandle::new(pid, receiver)
+    let (outlet, handle) = connect(pid);
+    outlet.deliver(Err(Failure::killed()), drop);
+    handle
 }
 
 /// Step 1: makes a new actor, which is the caller's until it hands it to a worker.
@@ -354,36 +413,38 @@ fn refuse<F, T>(slot: &Slot, shared: &Shared, f: F) -> JoinHandle<T> {
 /// As for [`Builder::spawn_unchecked`], unless the actor is kept on this thread; then only the part
 /// about what is borrowed. The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn create<F, T>(
+unsafe fn create<F, T, O, H>(
     slot: &Slot,
     name: Option<Box<str>>,
     f: F,
+    connect: impl FnOnce(Pid) -> (O, H),
     prepare: impl FnOnce(&Record),
-) -> JoinHandle<T>
+) -> H
 where
     F: FnOnce() -> T,
+    O: Outlet<T>,
 {
     slot.seat.vacate();
     let pid = Pid::new(slot.index(), slot.state.occupy());
-    let (result, receiver) = oneshot::channel();
+    let (outlet, handle) = connect(pid);
     // SAFETY: passed on.
     unsafe {
         if size_of::<F>() > LARGEST_INLINE {
             let f = Box::new(f);
-            place(slot, pid, name, Body { f: move || f(), result });
+            place(slot, pid, name, Body { f: move || f(), outlet });
         } else {
-            place(slot, pid, name, Body { f, result });
+            place(slot, pid, name, Body { f, outlet });
         }
         prepare(&*slot.record());
     }
-    JoinHandle::new(pid, receiver)
+    handle
 }
 
 /// Where the closure stands, below the record.
 #[inline(always)]
-fn body_at<F, T>(record: *mut Record) -> *mut Body<F, T> {
-    let below = record.addr() - size_of::<Body<F, T>>();
-    record.with_addr(below & !(align_of::<Body<F, T>>() - 1)).cast()
+fn body_at<F, O>(record: *mut Record) -> *mut Body<F, O> {
+    let below = record.addr() - size_of::<Body<F, O>>();
+    record.with_addr(below & !(align_of::<Body<F, O>>() - 1)).cast()
 }
 
 /// Writes record, closure and first context.
@@ -391,16 +452,17 @@ fn body_at<F, T>(record: *mut Record) -> *mut Body<F, T> {
 /// # Safety
 /// The stack of the slot is unused and the caller's.
 #[inline(always)]
-unsafe fn place<F, T>(slot: &Slot, pid: Pid, name: Option<Box<str>>, body: Body<F, T>)
+unsafe fn place<F, T, O>(slot: &Slot, pid: Pid, name: Option<Box<str>>, body: Body<F, O>)
 where
     F: FnOnce() -> T,
+    O: Outlet<T>,
 {
     let record = slot.record();
-    let at = body_at::<F, T>(record);
+    let at = body_at::<F, O>(record);
     let top = at.cast::<u8>().map_addr(|address| address & !15);
     // SAFETY: record and body lie at the top of the stack, aligned, and do not overlap.
     unsafe {
-        Record::write(record, pid, run::<F, T>, name);
+        Record::write(record, pid, run::<F, T, O>, name);
         at.write(body);
     }
     let context = Context::entry(top, main, record.cast());
@@ -438,13 +500,14 @@ fn call<T>(f: impl FnOnce() -> T) -> T {
 /// Runs the closure of an actor and delivers its result. Does not unwind.
 ///
 /// # Safety
-/// Called once, on the actor's own stack, with the record that `place::<F, T>` wrote.
-unsafe fn run<F, T>(record: *mut Record, killed: bool)
+/// Called once, on the actor's own stack, with the record that `place::<F, T, O>` wrote.
+unsafe fn run<F, T, O>(record: *mut Record, killed: bool)
 where
     F: FnOnce() -> T,
+    O: Outlet<T>,
 {
     // SAFETY: by the caller, the body is there and has not been moved out.
-    let Body { f, result } = unsafe { body_at::<F, T>(record).read() };
+    let Body { f, outlet } = unsafe { body_at::<F, O>(record).read() };
     // SAFETY: as above; only this actor touches it.
     let record = unsafe { &*record };
     let outcome = catch_unwind(AssertUnwindSafe(move || {
@@ -465,12 +528,10 @@ where
             }
             Ok(value)
         }
-        Ok(None) => Err(fail(record, Box::new(Kill))),
-        Err(payload) => Err(fail(record, payload)),
+        Ok(None) => Err(fail(record, Box::new(Kill), || false)),
+        Err(payload) => Err(fail(record, payload, || outlet.learns_of_panic())),
     };
-    if let Err(unwanted) = result.send(ending) {
-        discard(record, unwanted);
-    }
+    outlet.deliver(ending, |unwanted| discard(record, unwanted));
 }
 
 /// Drops the actor's values of `actor_local!`, whose destructors may panic and ask for further values, and
@@ -496,9 +557,10 @@ fn tell(record: &Record, end: &End<'_>) -> bool {
     record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, record.name.as_deref(), end))
 }
 
-/// What an actor leaves behind that ended with this payload.
+/// What an actor leaves behind that ended with this payload. `learns` says, and is told by being asked, whether
+/// somebody learns of a panic anyway.
 #[cold]
-fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
+fn fail(record: &Record, payload: Box<dyn Any + Send>, learns: impl FnOnce() -> bool) -> Box<Failure> {
     let place = record.place.take();
     if payload.is::<Kill>() || payload.is::<Over>() {
         tell(record, &End::Killed);
@@ -506,7 +568,7 @@ fn fail(record: &Record, payload: Box<dyn Any + Send>) -> Box<Failure> {
     }
     let message = message(&*payload);
     let noticed = tell(record, &End::Panicked { message, place: place.as_deref() });
-    let report = (!noticed).then(|| report(record, message, place));
+    let report = (!learns() && !noticed).then(|| report(record, message, place));
     Box::new(Failure { error: JoinError::Panicked(Payload::new(payload)), report })
 }
 

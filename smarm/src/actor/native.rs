@@ -25,7 +25,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::local::Place;
-use super::park::{Interrupt, Manner, Running, Timer, is_unwinding, resume_panic, wait_elsewhere};
+use super::park::{
+    Interrupt, Manner, Running, Timer, is_unwinding, mind_budget, resume_panic, wait_elsewhere,
+};
 
 /// The head of what the worker polls for a parked actor: the whole of it follows.
 #[repr(C)]
@@ -162,7 +164,7 @@ impl<F: Future> Await<F> {
 
 /// Step 4: drops a pinned future in place, on the worker's stack.
 #[cold]
-fn drop_natively<F>(future: &mut Option<F>) {
+pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
     // Assigned in place, never moved out.
     if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| *future = None)))
         && !is_unwinding()
@@ -241,6 +243,19 @@ fn ignoring_kills(ignores: &Cell<bool>, leave: impl FnOnce()) {
 /// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it
 /// continues in the caller.
 pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
+    call_at(Place::InCall, f)
+}
+
+/// As [`call_natively`], for a poll of a future of somebody else's, among others that the actor waits for.
+pub(crate) fn poll_natively<R>(f: impl FnOnce() -> Poll<R>) -> Poll<R> {
+    let polled = call_at(Place::InPoll, f);
+    if polled.is_pending() {
+        mind_budget();
+    }
+    polled
+}
+
+fn call_at<R>(place: Place, f: impl FnOnce() -> R) -> R {
     /// A closure to be called, and what came of it.
     struct Call<F, R>(Option<F>, Option<thread::Result<R>>);
 
@@ -253,15 +268,15 @@ pub(crate) fn call_natively<R>(f: impl FnOnce() -> R) -> R {
         *outcome = Some(catch_unwind(AssertUnwindSafe(f)));
     }
 
-    fn call_for<F: FnOnce() -> R, R>(actor: Running, f: F) -> thread::Result<R> {
+    fn call_for<F: FnOnce() -> R, R>(actor: Running, place: Place, f: F) -> thread::Result<R> {
         let mut this = Call(Some(f), None);
         // SAFETY: `this` is alive, and `call` catches what the closure panics with.
-        unsafe { actor.call(Place::InCall, call::<F, R>, ptr::from_mut(&mut this).cast()) };
+        unsafe { actor.call(place, call::<F, R>, ptr::from_mut(&mut this).cast()) };
         this.1.expect("called")
     }
 
     match Running::current() {
         None => f(),
-        Some(actor) => call_for(actor, f).unwrap_or_else(|payload| resume_panic(payload)),
+        Some(actor) => call_for(actor, place, f).unwrap_or_else(|payload| resume_panic(payload)),
     }
 }

@@ -293,6 +293,20 @@ pub(crate) fn wait_unbroken<F: Future>(future: F) -> F::Output {
     wait_to_the_end(future, Manner::Unbroken)
 }
 
+/// Like [`wait_uncancelled`], and ends with [`TimedOut`](Interrupt::TimedOut) once `deadline` has passed, and with
+/// no other interrupt. The future may have become ready just then.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn wait_uncancelled_until<F: Future>(
+    future: F,
+    deadline: Option<Instant>,
+) -> Result<F::Output, Interrupt> {
+    match Running::current() {
+        Some(actor) => wait_actor(actor, pin!(future), deadline, Manner::Uncancelled),
+        None => wait_elsewhere(pin!(future), deadline, Manner::Uncancelled),
+    }
+}
+
 #[track_caller]
 fn wait_to_the_end<F: Future>(future: F, manner: Manner) -> F::Output {
     let waited = match Running::current() {

@@ -142,11 +142,16 @@ impl Record {
             &*at
         };
         if let Some(scope) = theirs.and_then(Belongings::scope) {
-            let subscriptions = scope.subscribe_to_all(&waker(child.pid));
-            child.belongings.make().inherit(scope, subscriptions);
-            child.bequeaths.set(true);
-            slot(child.pid.index()).state.set_scoped(true);
+            child.put_into(scope);
         }
+    }
+
+    /// Puts a new actor into a scope for life. By its spawner, before anybody else knows of the actor.
+    pub(crate) fn put_into(&self, scope: Arc<Scope>) {
+        let subscriptions = scope.subscribe_to_all(&waker(self.pid));
+        self.belongings.make().inherit(scope, subscriptions);
+        self.bequeaths.set(true);
+        slot(self.pid.index()).state.set_scoped(true);
     }
 
     /// Puts the waits of the running actor, whose record this is, into another scope. Gives the one of before.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | permit | room for one message; the channel starts with as many as its capacity |
 //! | admit | put the message of the oldest waiting sender into the channel on that sender's behalf |
+//! | grant | give a permit to the oldest waiting sender, which has kept its message |
 //! | rendezvous | a channel of capacity 0 |
 //! | offer | the one permit of a rendezvous, which exists while its receiver waits |
 //!
@@ -23,9 +24,14 @@
 //! and a message that waits is always either with its sender or in the channel: a sender that gives
 //! up (it timed out, or its future was dropped) has it back or has sent it.
 //!
+//! A sender that may yet do something else instead (it waits in a `select!`) is queued without its message. It
+//! is granted the permit, and then sends, or gives the permit back as a receiver does: so nothing is ever sent
+//! by somebody who has decided otherwise.
+//!
 //! In a rendezvous the receiver takes the message from the oldest waiter itself. If nobody waits, it
 //! offers a permit while it waits, and the sender who takes that puts its message into the channel.
-//! Until it has received that message, it takes none from a waiter: the two may be of one sender.
+//! Until it has received that message, it takes none from a waiter: the two may be of one sender. Granting a
+//! permit to a waiter without a message is such an offer, too; one that is given back stays, for who comes next.
 //!
 //! **No wake is lost**: the addition that gives a permit and the compare-and-swap that sets `WAITERS`
 //! change the same word, so either the receiver sees that somebody waits or the sender sees the
@@ -57,7 +63,8 @@ pub(super) struct Bound<T> {
     capacity: usize,
     /// The number of free permits, times `PERMIT`, and the flags.
     room: AtomicUsize,
-    /// The entry is the message of a sender: taken when it is admitted, left when it is refused.
+    /// The entry is the message of a sender: taken when it is admitted, left when it is refused. None for a
+    /// sender that is to be granted a permit.
     waiters: Waiters<Option<T>>,
     /// Of a rendezvous, the receiver's alone: it has offered a permit, and not received the message
     /// of whoever took that.
@@ -113,11 +120,16 @@ impl<T> Bound<T> {
         }
     }
 
-    /// Step 2 of sending.
+    /// Step 2 of sending, with a message, or with none for a permit.
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued.
-    pub(super) unsafe fn queue(&self, node: Pin<&Node<Option<T>>>, message: T, waker: Waker) -> Queued<T> {
+    pub(super) unsafe fn queue<M: Into<Option<T>>>(
+        &self,
+        node: Pin<&Node<Option<T>>>,
+        message: M,
+        waker: Waker,
+    ) -> Queued<M> {
         let mut list = self.waiters.lock();
         let mut room = self.room.load(Relaxed);
         loop {
@@ -139,7 +151,7 @@ impl<T> Bound<T> {
         }
         // SAFETY: the caller's duty.
         unsafe {
-            *list.entry(node) = Some(message);
+            *list.entry(node) = message.into();
             list.push_back(node, waker);
         }
         Queued::Waiting
@@ -174,6 +186,21 @@ impl<T> Bound<T> {
         message
     }
 
+    /// A sender that was queued for a permit gives up: the permit, if it was granted, goes to the next.
+    ///
+    /// # Safety
+    /// The node was queued here, without a message, and it is not known yet that it was served.
+    pub(super) unsafe fn give_up_permit(&self, list: &List<T>, node: Pin<&Node<Option<T>>>) {
+        let mut waiters = self.waiters.lock();
+        // SAFETY: the caller's duty.
+        let waker = unsafe { waiters.remove(node) };
+        self.note_if_empty(&waiters);
+        drop(waiters);
+        if waker.is_none() {
+            self.release(list);
+        }
+    }
+
     /// Clears `WAITERS` if it is not true any more.
     fn note_if_empty(&self, list: &WaitList<Option<T>>) {
         if list.is_empty() {
@@ -182,10 +209,12 @@ impl<T> Bound<T> {
         }
     }
 
-    /// Takes the message of the oldest waiter, and wakes that.
+    /// Of a rendezvous, by its receiver: takes the message of the oldest waiter, or grants that the permit;
+    /// and wakes it.
     fn take_from_waiter(&self, mut list: MutexGuard<'_, WaitList<Option<T>>>) -> Option<T> {
         let (waker, message) = list.pop_front()?;
         let message = message.take();
+        self.offered.set(message.is_none());
         self.note_if_empty(&list);
         drop(list);
         waker.wake();
@@ -225,14 +254,16 @@ impl<T> Bound<T> {
     fn admit(&self, list: &List<T>) {
         let mut waiters = self.waiters.lock();
         let Some((waker, message)) = waiters.pop_front() else { return };
-        let message = message.take();
-        // Claimed under the lock, so that no later message of this sender comes before this one.
-        let claim = list.claim();
+        // Claimed under the lock, so that no later message of this sender comes before this one. If the
+        // receiver has just closed the list, the message stays where it is: refused.
+        let claim = if message.is_some() { list.claim() } else { None };
+        let claimed = claim.and_then(|claim| Some((claim, message.take()?)));
         self.room.fetch_sub(PERMIT, Acquire);
         self.note_if_empty(&waiters);
         drop(waiters);
-        if let (Some(claim), Some(message)) = (claim, message) {
-            // The list is open, and the receiver is here, so there is nothing to give back.
+        if let Some((claim, message)) = claimed {
+            // If the receiver has left since the claim, it was sent before that, and is dropped with all else
+            // that was not received.
             let _ = list.fill(claim, message);
         }
         waker.wake();

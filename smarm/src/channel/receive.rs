@@ -230,15 +230,15 @@ impl<T> Drop for Registered<'_, T> {
     }
 }
 
-/// The wait of a receiver, borrowed one way or the other.
-struct Wait<R: Deref<Target = Receiver<T>>, T> {
+/// The wait of a receiver, borrowed one way or the other. Dropped half-way, it loses nothing.
+pub struct Wait<R: Deref<Target = Receiver<T>>, T> {
     receiver: R,
     /// Whether the receiver's waker may be registered.
     registered: bool,
 }
 
 impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
-    fn new(receiver: R) -> Self {
+    pub(crate) fn new(receiver: R) -> Self {
         Wait { receiver, registered: false }
     }
 

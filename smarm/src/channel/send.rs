@@ -34,7 +34,7 @@ impl<T> Sender<T> {
         Sender { shared, delivery: None }
     }
 
-    fn shared(&self) -> &Shared<T> {
+    pub(super) fn shared(&self) -> &Shared<T> {
         // SAFETY: the allocation lives until both sides have left, and this sender has not.
         unsafe { self.shared.as_ref() }
     }

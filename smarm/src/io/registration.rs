@@ -141,6 +141,18 @@ impl Registration {
         }
     }
 
+    /// Takes back the waker that [`poll`](Registration::poll) has left.
+    pub(crate) fn forget(&self, direction: Direction) {
+        self.forget_as(WaitId(0), direction);
+    }
+
+    fn forget_as(&self, id: WaitId, direction: Direction) {
+        // A source that was replaced since has no wakers any more, and the newest does not mind.
+        if let Some(entry) = self.newest() {
+            entry.source.forget(direction, id);
+        }
+    }
+
     fn newest(&self) -> Option<&Entry> {
         let mut newest = self.first.get()?;
         while let Some(next) = newest.next.get() {
@@ -198,12 +210,8 @@ impl<F: FnMut() -> io::Result<Attempt>> Future for Operation<'_, F> {
 
 impl<F> Drop for Operation<'_, F> {
     fn drop(&mut self) {
-        if !self.waits {
-            return;
-        }
-        // A source that was replaced since has no wakers any more, and the newest does not mind.
-        if let Some(entry) = self.registration.newest() {
-            entry.source.forget(self.direction, self.id);
+        if self.waits {
+            self.registration.forget_as(self.id, self.direction);
         }
     }
 }

@@ -25,7 +25,11 @@ pub(in crate::actor) fn wait_elsewhere<F: Future>(
     let Some(misuse) = misuse() else {
         let scope = scope::current().filter(|_| heeds_scope(manner));
         let waited = wait_thread(future, deadline, scope.as_deref());
-        return waited.map_err(|ended| interrupt(ended, manner));
+        return waited.map_err(|ended| match ended {
+            // The caller's own deadline, which is no matter of the scope's.
+            Interrupt::TimedOut if deadline.is_some_and(|deadline| deadline <= Instant::now()) => ended,
+            _ => interrupt(ended, manner),
+        });
     };
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),

@@ -1,0 +1,183 @@
+//! The arms of one `select!`, as a list that is a type: each is polled without a call through a pointer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use super::Selectable;
+use super::threads::Watched;
+
+/// An arm, and those after it.
+#[derive(Debug)]
+pub struct Also<W, R> {
+    /// None for an arm that is out.
+    wait: Option<W>,
+    deadline: Option<Instant>,
+    watched: Option<Watched>,
+    rest: R,
+}
+
+/// No more arms.
+#[derive(Debug)]
+pub struct End;
+
+/// What came of this arm, or of one of the rest.
+#[derive(Debug)]
+pub enum Either<A, B> {
+    /// Of this.
+    This(A),
+    /// Of one of the rest.
+    Rest(B),
+}
+
+/// No arm is ready in an empty list.
+#[derive(Debug)]
+pub enum Never {}
+
+/// A list of arms.
+pub trait Arms {
+    /// Which arm was ready, and with what.
+    type Output: Outcome;
+
+    /// How many there are, those included that are out.
+    const COUNT: usize;
+
+    /// Polls those from `from` up to `to`, until one is ready.
+    fn poll_between(self: Pin<&mut Self>, from: usize, to: usize, cx: &mut Context<'_>)
+    -> Poll<Self::Output>;
+
+    /// Whether all are out.
+    fn all_out(&self) -> bool;
+
+    /// The earliest deadline.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Adds what a thread is to watch.
+    fn watch(&self, all: &mut Vec<Watched>);
+
+    /// Drops the wait of an arm.
+    fn put_out(self: Pin<&mut Self>, index: usize);
+}
+
+/// What an arm gave.
+pub trait Outcome {
+    /// Which arm.
+    fn index(&self) -> usize;
+}
+
+impl Outcome for Never {
+    fn index(&self) -> usize {
+        match *self {}
+    }
+}
+
+impl<A, B: Outcome> Outcome for Either<A, B> {
+    #[inline(always)]
+    fn index(&self) -> usize {
+        match self {
+            Self::This(_) => 0,
+            Self::Rest(rest) => 1 + rest.index(),
+        }
+    }
+}
+
+impl<W, R> Also<W, R> {
+    /// An arm that waits for this, before others; none for an arm that is out.
+    #[inline(always)]
+    pub fn new<S: Selectable<Wait = W>>(source: Option<S>, rest: R) -> Self {
+        let Some(source) = source else { return Self { wait: None, deadline: None, watched: None, rest } };
+        let (deadline, watched) = (source.deadline(), source.watched());
+        Self { wait: Some(source.into_wait()), deadline, watched, rest }
+    }
+
+    #[inline(always)]
+    fn project(self: Pin<&mut Self>) -> (Pin<&mut Option<W>>, Pin<&mut R>) {
+        // SAFETY: wait and rest are pinned with the list: nothing is moved out of them, and there is no other
+        // drop than that of the fields.
+        unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.wait), Pin::new_unchecked(&mut this.rest))
+        }
+    }
+}
+
+impl<W: Future, R: Arms> Arms for Also<W, R> {
+    type Output = Either<W::Output, R::Output>;
+
+    const COUNT: usize = 1 + R::COUNT;
+
+    #[inline(always)]
+    fn poll_between(
+        self: Pin<&mut Self>,
+        from: usize,
+        to: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Self::Output> {
+        if to == 0 {
+            return Poll::Pending;
+        }
+        let (wait, rest) = self.project();
+        if from == 0
+            && let Some(wait) = wait.as_pin_mut()
+            && let Poll::Ready(output) = wait.poll(cx)
+        {
+            return Poll::Ready(Either::This(output));
+        }
+        rest.poll_between(from.saturating_sub(1), to - 1, cx).map(Either::Rest)
+    }
+
+    #[inline(always)]
+    fn all_out(&self) -> bool {
+        self.wait.is_none() && self.rest.all_out()
+    }
+
+    #[inline(always)]
+    fn deadline(&self) -> Option<Instant> {
+        let own = self.deadline.filter(|_| self.wait.is_some());
+        match (own, self.rest.deadline()) {
+            (Some(own), Some(others)) => Some(own.min(others)),
+            (own, others) => own.or(others),
+        }
+    }
+
+    fn watch(&self, all: &mut Vec<Watched>) {
+        if self.wait.is_some() {
+            all.extend(self.watched);
+        }
+        self.rest.watch(all);
+    }
+
+    fn put_out(self: Pin<&mut Self>, index: usize) {
+        let (mut wait, rest) = self.project();
+        match index.checked_sub(1) {
+            None => wait.set(None),
+            Some(index) => rest.put_out(index),
+        }
+    }
+}
+
+impl Arms for End {
+    type Output = Never;
+
+    const COUNT: usize = 0;
+
+    #[inline(always)]
+    fn poll_between(self: Pin<&mut Self>, _: usize, _: usize, _: &mut Context<'_>) -> Poll<Never> {
+        Poll::Pending
+    }
+
+    fn all_out(&self) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    fn watch(&self, _: &mut Vec<Watched>) {}
+
+    fn put_out(self: Pin<&mut Self>, index: usize) {
+        unreachable!("there is no arm {index} beyond the last one");
+    }
+}
