@@ -54,7 +54,7 @@ use std::sync::{LockResult, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, rouse};
 use crate::channel::waitlist::{Node, WaitList, Waiters};
 
 const FREE: u8 = 0;
@@ -314,7 +314,7 @@ impl<T: ?Sized> Mutex<T> {
         };
         self.note_if_empty(&list);
         drop(list);
-        waker.wake();
+        rouse(waker);
     }
 
     /// Leaves `CONTENDED` if nobody is queued any more. The mutex is held.

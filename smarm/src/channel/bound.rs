@@ -45,6 +45,7 @@ use std::task::{Context, Poll, Waker, ready};
 use super::error::TrySendError;
 use super::list::List;
 use super::waitlist::{Node, WaitList, Waiters};
+use crate::actor::park::rouse;
 
 /// In `room`: senders are queued.
 const WAITERS: usize = 1;
@@ -188,7 +189,7 @@ impl<T> Bound<T> {
         let message = message.take();
         self.note_if_empty(&list);
         drop(list);
-        waker.wake();
+        rouse(waker);
         message
     }
 }
@@ -235,7 +236,7 @@ impl<T> Bound<T> {
             // The list is open, and the receiver is here, so there is nothing to give back.
             let _ = list.fill(claim, message);
         }
-        waker.wake();
+        rouse(waker);
     }
 
     /// Whether this bounds a rendezvous.
@@ -280,7 +281,7 @@ impl<T> Bound<T> {
             let Some((waker, _)) = list.pop_front() else { return };
             self.note_if_empty(&list);
             drop(list);
-            waker.wake();
+            rouse(waker);
         }
     }
 }
