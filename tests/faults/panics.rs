@@ -86,7 +86,7 @@ fn in_the_waker_of_who_sends_it_does_not_cost_the_receiver_the_message() {
     for capacity in [0, 1] {
         within(PATIENCE, || {
             smarm::run(|| {
-                let (sender, mut receiver) = smarm::channel::bounded(capacity);
+                let (sender, receiver) = smarm::channel::bounded(capacity);
                 (0..capacity).for_each(|_| sender.try_send(0).unwrap());
                 let mut send = Box::pin(sender.send_async(1));
                 let bomb = mine(send.as_mut());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 
 use smarm::{Config, Runtime};
 
@@ -60,26 +61,37 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64) -> u64 {
     before
 }
 
-/// Lets this process open `spare` descriptors more, and gives the limit of before.
-pub(crate) fn spare_descriptors(spare: usize) -> u64 {
+/// Lets this process open `spare` descriptors more, until the guard goes.
+#[must_use]
+pub(crate) fn spare_descriptors(spare: usize) -> Shortage {
     // The limit is on numbers, so gaps below the highest would count as spare, too: they are filled.
-    let filler = fs::File::open("/dev/null").expect("a descriptor is to be had");
+    let highest =
+        fs::read_dir("/proc/self/fd").expect("there is /proc").map(number).max().expect("there are some");
     let mut fillers = Vec::new();
-    let highest = fs::read_dir("/proc/self/fd")
-        .expect("there is /proc")
-        .map(|entry| {
-            entry.expect("it can be read").file_name().to_string_lossy().parse::<usize>().expect("a number")
-        })
-        .max()
-        .expect("there are some");
     loop {
-        use std::os::fd::AsRawFd;
-        let next = filler.try_clone().expect("a descriptor is to be had");
-        if next.as_raw_fd().cast_unsigned() as usize > highest {
+        let filler = fs::File::open("/dev/null").expect("a descriptor is to be had");
+        if filler.as_raw_fd() > highest {
             break;
         }
-        fillers.push(next);
+        fillers.push(filler);
     }
-    std::mem::forget((filler, fillers));
-    limit(libc::RLIMIT_NOFILE, (highest + 1 + spare) as u64)
+    let before = limit(libc::RLIMIT_NOFILE, (highest + 1) as u64 + spare as u64);
+    Shortage { before, _fillers: fillers }
+}
+
+fn number(entry: io::Result<fs::DirEntry>) -> RawFd {
+    let name = entry.expect("it can be read").file_name();
+    name.to_str().and_then(|name| name.parse().ok()).expect("descriptors are numbers")
+}
+
+/// Ends the shortage of descriptors when it is dropped.
+pub(crate) struct Shortage {
+    before: u64,
+    _fillers: Vec<fs::File>,
+}
+
+impl Drop for Shortage {
+    fn drop(&mut self) {
+        limit(libc::RLIMIT_NOFILE, self.before);
+    }
 }
