@@ -4,10 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use smarm::{Builder, Config, InitError, JoinHandle, Pid, SpawnError, StackError};
+use smarm::{Builder, Config, InitError, JoinHandle, SpawnError, StackError};
 use smarm_workspace::{Signal, child, message, until};
 
-use crate::support::{HOSTS, limit};
+use crate::support::{HOSTS, limit, number};
 
 /// The bytes behind a field of `/proc/self/status`.
 fn status(field: &str) -> u64 {
@@ -106,13 +106,6 @@ fn a_spawn_without_memory_is_an_error_and_succeeds_once_there_is_some() {
             });
         }
     });
-}
-
-/// The number of an actor's stack among those of its size.
-fn number(pid: Pid) -> u32 {
-    let text = pid.to_string();
-    let index = text.split('.').next().and_then(|index| index.parse::<u32>().ok());
-    index.expect("a pid is printed as index and generation") >> 5 // the lower bits name the size
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use smarm::{Config, Runtime};
+use smarm::{Config, Pid, Runtime};
 
 /// The worlds that an actor can live in.
 pub(crate) const HOSTS: [(&str, fn(usize) -> Runtime); 2] = [("native", native), ("tokio", on_tokio)];
@@ -43,6 +43,13 @@ pub(crate) fn cpu_millis() -> u64 {
     spent.tv_sec.cast_unsigned() * 1000 + spent.tv_nsec.cast_unsigned() / 1_000_000
 }
 
+/// The number of an actor's stack among those of its size.
+pub(crate) fn number(pid: Pid) -> u32 {
+    let text = pid.to_string();
+    let index = text.split('.').next().and_then(|index| index.parse::<u32>().ok());
+    index.expect("a pid is printed as index and generation") >> 5 // the lower bits name the size
+}
+
 /// The soft and the hard limit of a resource.
 pub(crate) fn limits(resource: libc::__rlimit_resource_t) -> (u64, u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -66,7 +73,7 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, soft: u64) -> u64 {
 pub(crate) fn spare_descriptors(spare: usize) -> Shortage {
     // The limit is on numbers, so gaps below the highest would count as spare, too: they are filled.
     let highest =
-        fs::read_dir("/proc/self/fd").expect("there is /proc").map(number).max().expect("there are some");
+        fs::read_dir("/proc/self/fd").expect("there is /proc").map(descriptor).max().expect("there are some");
     let mut fillers = Vec::new();
     loop {
         let filler = fs::File::open("/dev/null").expect("a descriptor is to be had");
@@ -79,7 +86,7 @@ pub(crate) fn spare_descriptors(spare: usize) -> Shortage {
     Shortage { before, _fillers: fillers }
 }
 
-fn number(entry: io::Result<fs::DirEntry>) -> RawFd {
+fn descriptor(entry: io::Result<fs::DirEntry>) -> RawFd {
     let name = entry.expect("it can be read").file_name();
     name.to_str().and_then(|name| name.parse().ok()).expect("descriptors are numbers")
 }
