@@ -313,8 +313,15 @@ fn a_payload_whose_destructor_panics_harms_nobody() {
             let actor = runtime.spawn(|| std::panic::panic_any(Payload)).unwrap();
             let ended: Result<(), _> = actor.join();
             std::mem::forget(ended.unwrap_err().into_panic());
-            // And if nobody joins.
-            drop(runtime.spawn(|| std::panic::panic_any(Payload)).unwrap());
+            // And if nobody joins: the actor's own drop of it is caught.
+            let go = Signal::new();
+            let theirs = go.clone();
+            let detached = runtime.spawn(move || {
+                theirs.wait(1);
+                std::panic::panic_any(Payload);
+            });
+            drop(detached.unwrap());
+            go.raise();
             until(|| runtime.handle().live() == 0);
             assert_eq!(runtime.run(|| 42), 42);
         }
