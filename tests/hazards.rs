@@ -370,7 +370,10 @@ fn stacks_are_not_made_of_huge_pages() {
                 let declined = |flags: &str| flags.split_whitespace().any(|flag| flag == "nh");
                 assert!(declined(&flags), "{flags}");
                 let on_the_heap = Box::new(0_u8);
-                assert!(!declined(&flags_of_mapping((&raw const *on_the_heap).addr())), "it shows a difference");
+                assert!(
+                    !declined(&flags_of_mapping((&raw const *on_the_heap).addr())),
+                    "it shows a difference"
+                );
             });
         }
     });

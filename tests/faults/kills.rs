@@ -24,6 +24,13 @@ const STRAY_MAPPINGS: usize = 40;
 
 /// What one actor waits for.
 type Wait = Box<dyn FnOnce() + Send>;
+/// A wait, whatever it gives: it is to give nothing.
+fn waiting<T>(wait: impl FnOnce() -> T + Send + 'static) -> Wait {
+    Box::new(move || {
+        let _never = wait();
+    })
+}
+
 /// Looks, once all have ended, whether what they waited for is whole.
 type Afterwards = Box<dyn FnOnce()>;
 
@@ -108,7 +115,7 @@ fn in_recv() {
         kill_on_each_host(|| {
             let (senders, receivers): (Vec<_>, Vec<_>) = (0..ACTORS).map(|_| smarm::channel::<u8>()).unzip();
             let receivers = receivers.into_iter();
-            let waits = receivers.map(|receiver| Box::new(move || drop(receiver.recv())) as Wait).collect();
+            let waits = receivers.map(|receiver| waiting(move || receiver.recv())).collect();
             let refused = move || assert!(senders.iter().all(|sender| sender.send(1).is_err()));
             (waits, Box::new(refused))
         });
@@ -121,7 +128,7 @@ fn senders(capacity: usize) -> (Vec<Wait>, Afterwards) {
     (0..capacity).for_each(|nth| sender.try_send(nth).expect("there is room"));
     let waits = each(|_| {
         let sender = sender.clone();
-        Box::new(move || drop(sender.send(usize::MAX)))
+        waiting(move || sender.send(usize::MAX))
     });
     let whole = move || {
         drop(sender);
@@ -148,7 +155,7 @@ fn in_recv_of_a_oneshot() {
             let (senders, receivers): (Vec<_>, Vec<_>) =
                 (0..ACTORS).map(|_| oneshot::channel::<u8>()).unzip();
             let receivers = receivers.into_iter();
-            let waits = receivers.map(|receiver| Box::new(move || drop(receiver.recv())) as Wait).collect();
+            let waits = receivers.map(|receiver| waiting(move || receiver.recv())).collect();
             let refused = move || assert!(senders.into_iter().all(|sender| sender.send(1).is_err()));
             (waits, Box::new(refused))
         });
@@ -165,7 +172,7 @@ fn in_lock() {
             std::mem::forget(held.try_lock().expect("it is free"));
             let waits = each(|_| {
                 let lock = lock.clone();
-                Box::new(move || drop(lock.lock(Duration::MAX)))
+                waiting(move || lock.lock(Duration::MAX))
             });
             (waits, Box::new(move || assert_eq!(Arc::strong_count(&held), 1)))
         });
@@ -179,7 +186,7 @@ fn in_join() {
             let go = Signal::new();
             let waits = each(|_| {
                 let go = go.clone();
-                Box::new(move || drop(smarm::spawn_local(move || go.wait(1)).join()))
+                waiting(move || smarm::spawn_local(move || go.wait(1)).join())
             });
             // The joined ones are detached, and end by themselves.
             (waits, Box::new(move || go.raise()))
@@ -215,8 +222,8 @@ fn in_the_wait_for_a_token() {
 fn in_the_recv_of_a_mailbox() {
     child::run_well(|| {
         kill_on_each_host(|| {
-            let wait = || drop(smarm::mailbox::open::<u8>().expect("the first").recv());
-            (each(|_| Box::new(wait)), keep(()))
+            let wait = || smarm::mailbox::open::<u8>().expect("the first").recv();
+            (each(|_| waiting(wait)), keep(()))
         });
     });
 }
@@ -239,8 +246,8 @@ fn in_an_awaited_recv_and_an_awaited_lock() {
             let waits = each(|nth| {
                 let (lock, sender) = (lock.clone(), sender.clone());
                 match nth % 2 {
-                    0 => Box::new(move || drop(await_future(lock.lock_async()))),
-                    _ => Box::new(move || drop(await_future(sender.send_async(1)))),
+                    0 => waiting(move || await_future(lock.lock_async())),
+                    _ => waiting(move || await_future(sender.send_async(1))),
                 }
             });
             drop(sender);
@@ -277,8 +284,8 @@ fn in_read_and_write() {
             let waits = each(|nth| {
                 let near = near[nth / SHARING].clone();
                 match nth % 2 {
-                    0 => Box::new(move || drop((&*near).read(&mut [0; 8]))),
-                    _ => Box::new(move || drop((&*near).write_all(&[0; 4 << 20]))),
+                    0 => waiting(move || (&*near).read(&mut [0; 8])),
+                    _ => waiting(move || (&*near).write_all(&[0; 4 << 20])),
                 }
             });
             (waits, keep((near, far)))
@@ -297,8 +304,8 @@ fn in_accept_and_in_receiving_datagrams() {
             let waits = each(|nth| {
                 let (listener, socket) = (listeners[nth % 20].clone(), sockets[nth % 20].clone());
                 match nth % 2 {
-                    0 => Box::new(move || drop(listener.accept())),
-                    _ => Box::new(move || drop(socket.recv_from(&mut [0; 8]))),
+                    0 => waiting(move || listener.accept()),
+                    _ => waiting(move || socket.recv_from(&mut [0; 8])),
                 }
             });
             (waits, keep((listeners, sockets)))
@@ -315,7 +322,7 @@ fn in_connect() {
             assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
             let address = listener.local_addr().expect("it is bound");
             let queued = std::net::TcpStream::connect(address).expect("there is room for one");
-            let waits = each(|_| Box::new(move || drop(TcpStream::connect(address))));
+            let waits = each(|_| waiting(move || TcpStream::connect(address)));
             (waits, keep((listener, queued)))
         });
     });
@@ -360,8 +367,8 @@ fn in_awaits_of_tokios_resources() {
                 match nth % 5 {
                     0 => Box::new(|| await_future(tokio::time::sleep(Duration::from_secs(1000)))),
                     1 => Box::new(move || await_future(notify.notified())),
-                    2 => Box::new(move || drop(await_future(full.acquire()))),
-                    3 => Box::new(move || drop(await_future(receiver.recv()))),
+                    2 => waiting(move || await_future(full.acquire())),
+                    3 => waiting(move || await_future(receiver.recv())),
                     _ => Box::new(|| {
                         drop(await_future(tokio::spawn(std::future::pending::<()>())));
                     }),
@@ -415,7 +422,7 @@ fn by_the_end_of_their_runtime() {
                     match nth % 3 {
                         0 => smarm::sleep(Duration::MAX),
                         1 => await_future(std::future::pending()),
-                        _ => drop(smarm::channel::<u8>().1.recv()),
+                        _ => drop(smarm::spawn(|| smarm::sleep(Duration::MAX)).join()),
                     }
                 };
                 drop(runtime.spawn(waits).expect("there is a stack"));

@@ -39,7 +39,7 @@ fn in_an_actor_on_tokio_it_names_the_actor() {
     let output = child::run(|| {
         let runtime = smarm_compat::Builder::new().workers(1).start().unwrap();
         let parser = smarm::Builder::new().name("parser").runtime(&runtime.handle());
-        drop(parser.spawn(|| overflow()).unwrap().join());
+        drop(parser.spawn(overflow).unwrap().join());
     });
     if let Some(output) = output {
         assert_reported(&output, &["actor ", "\"parser\" overflowed its", "KiB stack", "on_native_stack"]);
@@ -51,7 +51,7 @@ fn in_a_destructor_while_the_actor_unwinds_it_names_the_actor() {
     let output = child::run(|| {
         smarm::run(|| {
             let parser = smarm::Builder::new().name("unwinder").spawn(|| {
-                let _deep = smarm_workspace::OnDrop(|| overflow());
+                let _deep = smarm_workspace::OnDrop(overflow);
                 panic!("on purpose");
             });
             drop(parser.unwrap().join());
@@ -122,7 +122,7 @@ fn in_a_task_of_a_service_with_actors_it_names_the_services_thread() {
 #[test]
 fn in_a_call_on_the_blocking_pool_it_names_the_thread() {
     let output = child::run(|| {
-        smarm::run(|| drop(black_box(smarm::io::block_on_io(|| overflow()))));
+        smarm::run(|| smarm::io::block_on_io(overflow));
     });
     if let Some(output) = output {
         assert_reported(&output, &["smarm-io", "has overflowed its stack"]);

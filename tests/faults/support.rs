@@ -6,8 +6,11 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use smarm::{Config, Pid, Runtime};
 
+/// Starts a runtime of this many workers.
+type Start = fn(usize) -> Runtime;
+
 /// The worlds that an actor can live in.
-pub(crate) const HOSTS: [(&str, fn(usize) -> Runtime); 2] = [("native", native), ("tokio", on_tokio)];
+pub(crate) const HOSTS: [(&str, Start); 2] = [("native", native), ("tokio", on_tokio)];
 
 pub(crate) fn native(workers: usize) -> Runtime {
     smarm::runtime::init(Config::exact(workers))

@@ -32,7 +32,7 @@ impl Census {
             descriptors: fs::read_dir("/proc/self/fd").expect("there is /proc").count(),
             threads: fs::read_dir("/proc/self/task").expect("there is /proc").count(),
             mappings: fs::read_to_string("/proc/self/maps").expect("there is /proc").lines().count(),
-            resident: pages * 4096 >> 20,
+            resident: (pages * 4096) >> 20,
         }
     }
 
