@@ -172,7 +172,7 @@ fn in_lock() {
             std::mem::forget(held.try_lock().expect("it is free"));
             let waits = each(|_| {
                 let lock = lock.clone();
-                waiting(move || lock.lock(Duration::MAX))
+                waiting(move || drop(lock.lock(Duration::MAX)))
             });
             (waits, Box::new(move || assert_eq!(Arc::strong_count(&held), 1)))
         });
@@ -246,7 +246,7 @@ fn in_an_awaited_recv_and_an_awaited_lock() {
             let waits = each(|nth| {
                 let (lock, sender) = (lock.clone(), sender.clone());
                 match nth % 2 {
-                    0 => waiting(move || await_future(lock.lock_async())),
+                    0 => waiting(move || drop(await_future(lock.lock_async()))),
                     _ => waiting(move || await_future(sender.send_async(1))),
                 }
             });
@@ -367,7 +367,7 @@ fn in_awaits_of_tokios_resources() {
                 match nth % 5 {
                     0 => Box::new(|| await_future(tokio::time::sleep(Duration::from_secs(1000)))),
                     1 => Box::new(move || await_future(notify.notified())),
-                    2 => waiting(move || await_future(full.acquire())),
+                    2 => waiting(move || drop(await_future(full.acquire()))),
                     3 => waiting(move || await_future(receiver.recv())),
                     _ => Box::new(|| {
                         drop(await_future(tokio::spawn(std::future::pending::<()>())));
