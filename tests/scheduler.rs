@@ -257,31 +257,6 @@ fn a_new_actor_does_not_starve_behind_actors_that_yield_for_ever() {
 }
 
 #[test]
-fn new_actors_do_not_wait_for_a_slice_each_while_one_actor_computes() {
-    const NEW: usize = 64;
-    within(PATIENCE, || {
-        let runtime = smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)));
-        let steps = runtime.run(|| {
-            let ran = Arc::new(AtomicUsize::new(0));
-            for _ in 0..NEW {
-                let ran = ran.clone();
-                drop(smarm::spawn(move || ran.fetch_add(1, SeqCst)));
-            }
-            // How often this one was made to yield and some of them ran.
-            let (mut seen, mut steps) = (0, 0);
-            while seen < NEW {
-                smarm::check!();
-                let now = ran.load(SeqCst);
-                steps += usize::from(now != seen);
-                seen = now;
-            }
-            steps
-        });
-        assert!(steps <= NEW / 4, "{steps} slices of the computing one for {NEW} new ones");
-    });
-}
-
-#[test]
 fn an_old_new_actor_does_not_starve_behind_newer_ones() {
     fn breed(old_ran: Arc<AtomicBool>) {
         if !old_ran.load(SeqCst) {

@@ -198,10 +198,10 @@ impl Running {
 
     #[cold]
     fn yield_overdue(self) {
-        if self.record().undisturbed.get() == 0 {
-            self.leave(Parting::Yield); // to the worker, which clears the mark
-        }
         self.local.clear_overdue();
+        if self.record().undisturbed.get() == 0 {
+            self.leave(Parting::Yield);
+        }
     }
 
     /// Yields if the running slice has been too long; unwinds if the actor is to be killed.

@@ -307,13 +307,8 @@ impl Core {
             if let Some(ended) = unsafe { local.resume(actor) } {
                 self.bury(ended);
             }
-            if pulse.overdue.load(Relaxed) {
+            if pulse.overdue.load(Relaxed) || self.budget_spent() {
                 pulse.overdue.store(false, Relaxed);
-                self.run_some_new();
-                end = Batch::Cut;
-                break;
-            }
-            if self.budget_spent() {
                 end = Batch::Cut;
                 break;
             }
@@ -367,30 +362,6 @@ impl Core {
             return Some(newest);
         }
         self.shared.take_injected(&self.deque)
-    }
-
-    /// Runs some new actors after a slice that was too long. One in so many is a new one, but while others
-    /// compute, each of so many takes a whole slice. A new one is started only to run at once: from then on no
-    /// other worker can take it, should this one be blocked next.
-    #[cold]
-    #[inline(never)]
-    fn run_some_new(&self) {
-        let local = &self.local;
-        for _ in 0..NEW_EVERY {
-            let tick = local.tick();
-            let Some(index) = self.next_new(1) else { return };
-            let actor = slot::slot(index);
-            self.start(actor);
-            local.batch_end.set(tick.wrapping_add(1)); // it hands over to nobody
-            local.count(tick, actor);
-            // SAFETY: this is the worker, on its own stack, and the actor was new and has been started by it.
-            if let Some(ended) = unsafe { local.resume(actor) } {
-                self.bury(ended);
-            }
-            if local.overdue() {
-                return local.clear_overdue();
-            }
-        }
     }
 
     /// Takes the new actor that has waited longest.
