@@ -340,6 +340,45 @@ fn a_kill_that_is_swallowed_and_passed_on_later_is_still_a_kill() {
     });
 }
 
+/// What the kernel says of the mapping that an address lies in.
+fn flags_of_mapping(address: usize) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut ours = false;
+    for line in smaps.lines() {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let bounds = range.map(|(start, end)| [start, end].map(|bound| usize::from_str_radix(bound, 16)));
+        if let Some([Ok(start), Ok(end)]) = bounds {
+            ours = (start..end).contains(&address);
+        } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| ours) {
+            return flags.to_owned();
+        }
+    }
+    panic!("no mapping has {address:#x}");
+}
+
+#[test]
+fn stacks_are_not_made_of_huge_pages() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        return println!("this kernel has no huge pages");
+    }
+    within(PATIENCE, || {
+        for mprotect in [false, true] {
+            let runtime = smarm::runtime::init(Config::exact(1).mprotect_guards(mprotect));
+            runtime.run(|| {
+                let on_the_stack = 0_u8;
+                let flags = flags_of_mapping((&raw const on_the_stack).addr());
+                let declined = |flags: &str| flags.split_whitespace().any(|flag| flag == "nh");
+                assert!(declined(&flags), "{flags}");
+                let on_the_heap = Box::new(0_u8);
+                assert!(
+                    !declined(&flags_of_mapping((&raw const *on_the_heap).addr())),
+                    "it shows a difference"
+                );
+            });
+        }
+    });
+}
+
 #[test]
 fn a_runtime_dropped_while_its_actors_wait_for_actors_of_another_does_not_hang() {
     within(PATIENCE, || {

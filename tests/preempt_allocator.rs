@@ -1,5 +1,7 @@
 //! The allocator that makes actors yield: only those that asked, and only where it may.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::io;
 use std::panic::catch_unwind;
@@ -11,8 +13,46 @@ use smarm::compat::await_future;
 use smarm::{Config, Runtime, preempt};
 use smarm_workspace::{OnDrop, PATIENCE, within};
 
+/// An allocator that keeps something in its thread for the length of a call, as those with caches do.
+struct Cached;
+
+thread_local!(static IN_A_CALL: Cell<bool> = const { Cell::new(false) });
+/// How many calls began in the middle of another one on the same thread.
+static INTERLEAVED: AtomicUsize = AtomicUsize::new(0);
+
+impl Cached {
+    fn call<R>(f: impl FnOnce() -> R) -> R {
+        if IN_A_CALL.replace(true) {
+            INTERLEAVED.fetch_add(1, SeqCst);
+        }
+        let result = f();
+        IN_A_CALL.set(false);
+        result
+    }
+}
+
+// SAFETY: everything is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Cached {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on.
+        Self::call(|| unsafe { System.alloc(layout) })
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: passed on.
+        Self::call(|| unsafe { System.alloc_zeroed(layout) })
+    }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: passed on.
+        Self::call(|| unsafe { System.realloc(block, layout, size) })
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: passed on.
+        Self::call(|| unsafe { System.dealloc(block, layout) });
+    }
+}
+
 #[global_allocator]
-static ALLOCATOR: preempt::Allocator = preempt::Allocator::new();
+static ALLOCATOR: preempt::Allocator<Cached> = preempt::Allocator::wrapping(Cached);
 
 fn short_slices() -> Runtime {
     smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)))
@@ -54,6 +94,27 @@ fn an_actor_that_asked_yields_at_allocations() {
                 allocate_until(&neighbour());
             }
         });
+    });
+}
+
+#[test]
+fn an_actor_is_never_switched_away_in_the_middle_of_the_allocators_call() {
+    within(PATIENCE, || {
+        short_slices().run(|| {
+            let grows = || {
+                preempt::on_allocation(true);
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_millis(100) {
+                    let mut bytes = Vec::new();
+                    (0..1000).for_each(|byte| bytes.push(byte));
+                    black_box(bytes);
+                }
+            };
+            let actors: Vec<_> = (0..4).map(|_| smarm::spawn_local(grows)).collect();
+            actors.into_iter().for_each(|actor| actor.join().unwrap());
+        });
+        // Those of all other tests of this file count too.
+        assert_eq!(INTERLEAVED.load(SeqCst), 0);
     });
 }
 

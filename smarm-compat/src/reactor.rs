@@ -15,6 +15,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -178,7 +179,13 @@ impl Wake for List {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let Waiting { first, others } = self.change(std::mem::take);
-        first.into_iter().chain(others).for_each(|wait| wait.1.wake());
+        for (_, waker) in first.into_iter().chain(others) {
+            // A panic of somebody's waker must neither keep others from being woken nor end tokio's driver,
+            // which calls this. It goes no further than the panic hook.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                std::mem::forget(payload); // its own destructor might panic, too
+            }
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub mod host;
 pub mod io;
 mod join;
 pub mod mailbox;
+#[cfg(doctest)]
+mod must_not_compile;
 pub mod mutex;
 pub mod net;
 mod pid;

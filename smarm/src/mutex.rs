@@ -55,7 +55,7 @@ use std::sync::{LockResult, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, rouse};
 use crate::channel::waitlist::{Node, WaitList, Waiters};
 use crate::sync::poison::{Poison, Stake};
 
@@ -315,7 +315,7 @@ impl<T: ?Sized> Mutex<T> {
         };
         self.note_if_empty(&list);
         drop(list);
-        waker.wake();
+        rouse(waker);
     }
 
     /// Leaves `CONTENDED` if nobody is queued any more. The mutex is held.

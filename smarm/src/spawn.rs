@@ -311,7 +311,7 @@ impl Builder {
             return Err(SpawnError::NoSuchWorker { worker, workers: shared.homes.len() });
         }
         let area = self.area(shared)?;
-        let slot = pool::acquire_shared(area).and_then(slot::prepare).map_err(SpawnError::Stack)?;
+        let slot = acquire_shared(area).map_err(SpawnError::Stack)?;
         if !shared.admit_outside() {
             return Ok(refuse(slot, shared, f, connect));
         }
@@ -324,6 +324,15 @@ impl Builder {
         }
         Ok(handle)
     }
+}
+
+/// Takes a stack and a slot for an actor that a thread without the right worker spawns.
+fn acquire_shared(area: Area) -> Result<&'static Slot, StackError> {
+    let index = pool::acquire_shared(area)?;
+    slot::prepare(index).inspect_err(|_| {
+        // SAFETY: acquired above, and nothing was put there.
+        unsafe { pool::release_shared(index) }
+    })
 }
 
 /// Spawns on the runtime of this thread's worker, on this stack.

@@ -17,6 +17,7 @@
 //! entered. Kill and scope are looked for together, by one bit test; the rest is out of the way.
 
 mod elsewhere;
+mod rouse;
 
 use std::any::Any;
 use std::ffi::c_void;
@@ -29,6 +30,7 @@ use std::time::Instant;
 
 pub(super) use self::elsewhere::wait_elsewhere;
 pub(crate) use self::elsewhere::{caller, check_may_wait, may_wait, own_waker};
+pub(crate) use self::rouse::{rouse, rouse_by_ref};
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;

@@ -144,7 +144,7 @@ fn grow(table: &Table, index: u32) -> Result<(), StackError> {
     };
     let reservation = match &mut reservations[area.id()] {
         Some(reservation) => reservation,
-        none => none.insert(Reservation::new(area.capacity() * SIZE, STEP * SIZE).map_err(refused)?),
+        none => none.insert(Reservation::new(area.room() * SIZE, STEP * SIZE).map_err(refused)?),
     };
     let mapped = table.mapped.load(Relaxed);
     let wanted = (Area::number(index) + 1).next_multiple_of(STEP);

@@ -23,6 +23,18 @@ fn wake(data: *const ()) {
     local::wake(Pid::from_bits(data.addr() as u64));
 }
 
+/// Whether the waker is an actor's.
+#[inline(always)]
+pub(super) fn is_pid(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &VTABLE)
+}
+
+/// Wakes the actor whose waker this is, without a look into the table.
+#[inline(always)]
+pub(super) fn wake_pid(waker: &Waker) {
+    wake(waker.data());
+}
+
 /// A waker that is known to need no drop.
 pub(crate) struct PidWaker(ManuallyDrop<Waker>);
 

@@ -23,7 +23,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use crate::actor::park::{self, Interrupt};
+use crate::actor::park::{self, Interrupt, rouse};
 use crate::actor::scope::{Cancel, Subscription};
 use crate::channel::waitlist::{Node, Waiters};
 
@@ -166,7 +166,7 @@ impl Shared {
             let mut list = self.waiters.lock();
             let Some((waker, ())) = list.pop_front() else { return };
             drop(list);
-            waker.wake();
+            rouse(waker);
         }
     }
 
@@ -217,7 +217,7 @@ impl Cancel for Shared {
         let subscription = Box::new(Subscribed { shared: self, node: Node::new(()) });
         // SAFETY: the node never moves out of its allocation, and is taken off by the drop.
         if unsafe { subscription.shared.queue(Pin::new_unchecked(&subscription.node), waker.clone()) } {
-            waker.wake();
+            rouse(waker);
         }
         subscription
     }

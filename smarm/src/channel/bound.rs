@@ -51,6 +51,7 @@ use std::task::{Context, Poll, Waker, ready};
 use super::error::TrySendError;
 use super::list::List;
 use super::waitlist::{Node, WaitList, Waiters};
+use crate::actor::park::rouse;
 
 /// In `room`: senders are queued.
 const WAITERS: usize = 1;
@@ -217,7 +218,7 @@ impl<T> Bound<T> {
         self.offered.set(message.is_none());
         self.note_if_empty(&list);
         drop(list);
-        waker.wake();
+        rouse(waker);
         message
     }
 }
@@ -266,7 +267,7 @@ impl<T> Bound<T> {
             // that was not received.
             let _ = list.fill(claim, message);
         }
-        waker.wake();
+        rouse(waker);
     }
 
     /// Whether this bounds a rendezvous.
@@ -311,7 +312,7 @@ impl<T> Bound<T> {
             let Some((waker, _)) = list.pop_front() else { return };
             self.note_if_empty(&list);
             drop(list);
-            waker.wake();
+            rouse(waker);
         }
     }
 }

@@ -82,6 +82,7 @@ use std::task::Waker;
 
 use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
+use crate::actor::park::rouse;
 use crate::context::prefetch;
 
 /// In `Tail::position`: the receiver closed the list, and later claims are void.
@@ -246,7 +247,7 @@ impl<T> List<T> {
         let waker = unsafe { (*self.wait.waker.get()).assume_init_read() };
         // true => false. Release: the waker is moved out. Pairs with `register`.
         self.wait.armed.store(false, Release);
-        waker.wake();
+        rouse(waker);
     }
 
     /// Step 2 of sending: the block of a claimed position.

@@ -60,7 +60,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::actor::park::{self, Interrupt, Running};
+use crate::actor::park::{self, Interrupt, Running, rouse_by_ref};
 
 /// The sender will not touch the value any more.
 const DONE: u8 = 1;
@@ -248,7 +248,7 @@ unsafe fn finish<T>(shared: NonNull<Shared<T>>, done: u8) -> bool {
     // SAFETY: RX_WAITING was set when DONE was, so the receiver does not write the waker; and the
     // sender has not left.
     if let Some(waker) = unsafe { &*rx_waker.get() } {
-        waker.wake_by_ref();
+        rouse_by_ref(waker);
     }
     // SAFETY: the sender's last access; the value, if any, is the receiver's.
     unsafe { leave(shared, TX_LEFT) };
@@ -406,7 +406,7 @@ impl<T> Receiver<T> {
         if seen & (TX_WAITING | RX_CLOSED | DONE) == TX_WAITING {
             // SAFETY: TX_WAITING was set when RX_CLOSED was, so the sender does not write the waker.
             if let Some(waker) = unsafe { &*tx_waker.get() } {
-                waker.wake_by_ref();
+                rouse_by_ref(waker);
             }
         }
         seen

@@ -32,6 +32,7 @@ use super::notifier::Notifier;
 use super::registry::{self, Key, Registered, Registry, SOURCE_EVENTS};
 use super::sys::{check, timespec};
 use super::{Reactor, Source};
+use crate::actor::park::rouse;
 
 /// How many events one wait brings at most; the kernel keeps the others, in turn, for the next.
 const BATCH: usize = 256;
@@ -122,7 +123,7 @@ impl Epoll {
                     }
                 }
             }
-            woken.drain(..).for_each(Waker::wake);
+            woken.drain(..).for_each(rouse);
         }
         events.clear();
         self.events.set(events);
@@ -195,7 +196,7 @@ impl Drop for Epoll {
     fn drop(&mut self) {
         let mut woken = self.woken.take();
         self.registry.end(&mut woken);
-        woken.drain(..).for_each(Waker::wake);
+        woken.drain(..).for_each(rouse);
     }
 }
 

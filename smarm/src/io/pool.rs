@@ -30,7 +30,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::actor::park;
+use crate::actor::park::{self, rouse};
 use crate::host;
 
 const THREADS: usize = 512;
@@ -251,7 +251,7 @@ impl<F, T> Ticket<F, T> {
         let before = std::mem::replace(&mut *phase, outcome);
         drop(phase);
         if let Phase::Queued(_, waker) | Phase::Running(waker) = before {
-            waker.wake();
+            rouse(waker);
         }
     }
 }

@@ -434,7 +434,10 @@ impl Core {
     pub(crate) fn acquire(&self, area: Area) -> Result<&'static Slot, StackError> {
         let _own_code = own_code();
         let index = self.pool.borrow_mut().acquire(area)?;
-        slot::prepare(index)
+        slot::prepare(index).inspect_err(|_| {
+            // SAFETY: acquired above, and nothing was put there.
+            unsafe { self.pool.borrow_mut().release(index) }
+        })
     }
 
     /// Counts an actor that this thread spawns.

@@ -28,6 +28,7 @@ use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::monitor::Monitor;
 use crate::actor::home::Home;
+use crate::actor::park::rouse;
 use crate::hooks::Installed;
 use crate::stack::area::Area;
 use crate::stack::guard::Guard;
@@ -272,7 +273,7 @@ impl Shared {
             gone.count += 1;
             if gone.count < self.homes.len() { Vec::new() } else { std::mem::take(&mut gone.waiting) }
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(rouse);
     }
 
     /// Ready once every worker has gone.

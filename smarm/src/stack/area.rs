@@ -117,6 +117,11 @@ impl Area {
         (MAX_RESERVED / self.pitch()).min(1 << NUMBER_BITS)
     }
 
+    /// How many stacks there is address space for: of an area that has some, perhaps fewer than its capacity.
+    pub(crate) fn room(self) -> usize {
+        self.growth().room()
+    }
+
     /// For tables with an entry per area: below [`AREAS`].
     #[inline]
     pub(crate) fn id(self) -> usize {
@@ -160,7 +165,17 @@ pub(super) struct Growth {
     reservation: MutexGuard<'static, Option<Reservation>>,
 }
 
+/// How many stacks lie in a reservation.
+fn stacks_in(reservation: &Reservation, pitch: usize) -> usize {
+    (reservation.len() / pitch).min(1 << NUMBER_BITS)
+}
+
 impl Growth {
+    fn room(&self) -> usize {
+        let pitch = self.area.pitch();
+        self.reservation.as_ref().map_or(self.area.capacity(), |reservation| stacks_in(reservation, pitch))
+    }
+
     /// Makes a chunk of new stacks and gives their indices.
     ///
     /// # Errors
@@ -180,7 +195,7 @@ impl Growth {
                 none.insert(reservation)
             }
         };
-        let capacity = (reservation.len() / pitch).min(1 << NUMBER_BITS);
+        let capacity = stacks_in(reservation, pitch);
         let grown = ground.grown.load(Ordering::Relaxed) as usize;
         let largest = (MAX_CHUNK_BYTES / pitch).clamp(MIN_CHUNK, MAX_CHUNK);
         let chunk = grown.max(FIRST_CHUNK).min(largest).min(capacity - grown);
