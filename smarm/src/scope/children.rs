@@ -150,7 +150,7 @@ impl Drop for Child {
         let before = self.children().count.fetch_sub(CHILD, AcqRel);
         // From here on the frame may be gone.
         if before == CHILD | AWAITED {
-            parent.wake();
+            park::rouse(parent);
         }
     }
 }

@@ -41,6 +41,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, Waker};
 
+use crate::actor::park::rouse;
 use crate::channel::waitlist::{Node, WaitList, Waiters};
 
 /// In `state`: somebody is queued.
@@ -152,7 +153,7 @@ impl Permits {
             let Some(waker) = self.serve_oldest(&mut list) else { return };
             let last = list.is_empty();
             drop(list);
-            waker.wake();
+            rouse(waker);
             if last {
                 return;
             }

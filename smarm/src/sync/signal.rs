@@ -44,6 +44,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, Waker};
 
+use crate::actor::park::rouse;
 use crate::channel::waitlist::{Node, WaitList, Waiters};
 
 /// In `state`: somebody is queued.
@@ -137,7 +138,7 @@ impl<const KEEPS: bool> Signal<KEEPS> {
             place.alone = alone;
             self.note_if_empty(&list);
             drop(list);
-            waker.wake();
+            rouse(waker);
             if alone {
                 return;
             }
@@ -164,7 +165,7 @@ impl<const KEEPS: bool> Signal<KEEPS> {
         let now = epoch(self.state.fetch_add(EPOCH, AcqRel)).wrapping_add(EPOCH);
         drop(list);
         while let Some(waker) = self.pop_older_than(now) {
-            waker.wake();
+            rouse(waker);
         }
     }
 
