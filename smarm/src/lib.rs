@@ -28,6 +28,7 @@ mod scheduler;
 mod spawn;
 mod stack;
 pub mod supervisor;
+pub mod sync;
 mod timer;
 
 pub use actor_local::ActorLocal;
