@@ -232,9 +232,10 @@ impl<T: Clone> Stream for Receiver<T> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let mut attend = this.streaming.take().unwrap_or_else(|| {
-            Box::pin(Attend::new(Arrivals(Arc::clone(&this.shared))))
-        });
+        let mut attend = this
+            .streaming
+            .take()
+            .unwrap_or_else(|| Box::pin(Attend::new(Arrivals(Arc::clone(&this.shared)))));
         let received = this.poll_with(attend.as_mut(), cx);
         this.streaming = Some(attend);
         Poll::Ready(match ready!(received) {

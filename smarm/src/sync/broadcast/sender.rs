@@ -68,7 +68,9 @@ impl<T> Sender<T> {
     pub fn len(&self) -> usize {
         let mut ring = self.shared.ring();
         let (oldest, tail) = (ring.oldest(), ring.tail);
-        (oldest..tail).find(|position| ring.slot(*position).left > 0).map_or(0, |first| (tail - first) as usize)
+        (oldest..tail)
+            .find(|position| ring.slot(*position).left > 0)
+            .map_or(0, |first| (tail - first) as usize)
     }
 
     /// Whether all receivers have received everything.

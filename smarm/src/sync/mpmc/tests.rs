@@ -99,11 +99,14 @@ fn more_waiters_than_are_woken_at_once_are_all_woken() {
     waits.truncate(90);
     drop(tx);
     assert_eq!(woken(), 90);
-    let got: Vec<_> =
-        waits.iter_mut().zip(&wakes).filter_map(|(wait, wakes)| match wakes.poll(wait) {
+    let got: Vec<_> = waits
+        .iter_mut()
+        .zip(&wakes)
+        .filter_map(|(wait, wakes)| match wakes.poll(wait) {
             Poll::Ready(received) => received.ok(),
             Poll::Pending => panic!("the channel is closed"),
-        }).collect();
+        })
+        .collect();
     assert_eq!(got, (0..40).collect::<Vec<_>>());
 }
 
