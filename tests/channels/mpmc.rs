@@ -102,7 +102,7 @@ fn what_is_left_is_dropped_with_the_last_receiver() {
         let drops = Drops::new();
         let other = rx.clone();
         for n in 0..100 {
-            assert!(tx.send(((n == 50).then_some(Bomb), drops.counted())).is_ok());
+            assert!(tx.send(((n == 50).then(|| Bomb), drops.counted())).is_ok());
         }
         drop(other);
         assert_eq!(drops.count(), 0);
