@@ -24,8 +24,8 @@ enum Way {
     Async,
     Try,
     Timeout(u64),
-    /// Begun and dropped.
-    HalfWay,
+    /// Begun, and dropped half-way.
+    Abandoned,
     Yield,
 }
 
@@ -35,7 +35,7 @@ fn ways(most: usize) -> impl Strategy<Value = Vec<Way>> {
         2 => Just(Way::Async),
         2 => Just(Way::Try),
         2 => (0..100_u64).prop_map(Way::Timeout),
-        1 => Just(Way::HalfWay),
+        1 => Just(Way::Abandoned),
         1 => Just(Way::Yield),
     ];
     proptest::collection::vec(way, 0..most)
@@ -63,8 +63,8 @@ fn send(tx: &Sender<Message>, sender: usize, ways: &[Way], drops: &Drops) -> Vec
                 Err(error) => panic!("nobody cancels it: {error}"),
             },
             // `Pending` leaves open what becomes of it, so only what is sent at once is sent so.
-            Way::HalfWay if tx.capacity().is_none() => poll_once(pin!(tx.send_async(message))).is_ready(),
-            Way::HalfWay | Way::Yield => {
+            Way::Abandoned if tx.capacity().is_none() => poll_once(pin!(tx.send_async(message))).is_ready(),
+            Way::Abandoned | Way::Yield => {
                 yield_now();
                 false
             }
@@ -112,11 +112,11 @@ impl Rx {
             (Way::Try, Rx::Many(rx)) => rx.try_recv(),
             (Way::Timeout(micros), Rx::One(rx)) => timed(rx.recv_timeout(Duration::from_micros(micros))),
             (Way::Timeout(micros), Rx::Many(rx)) => timed(rx.recv_timeout(Duration::from_micros(micros))),
-            (Way::HalfWay, Rx::One(rx)) => match poll_once(pin!(rx.recv_async())) {
+            (Way::Abandoned, Rx::One(rx)) => match poll_once(pin!(rx.recv_async())) {
                 std::task::Poll::Ready(received) => received.map_err(closed),
                 std::task::Poll::Pending => Err(TryRecvError::Empty),
             },
-            (Way::HalfWay, Rx::Many(rx)) => match poll_once(pin!(rx.recv_async())) {
+            (Way::Abandoned, Rx::Many(rx)) => match poll_once(pin!(rx.recv_async())) {
                 std::task::Poll::Ready(received) => received.map_err(closed),
                 std::task::Poll::Pending => Err(TryRecvError::Empty),
             },
@@ -128,6 +128,9 @@ impl Rx {
         outcome(received, got)
     }
 }
+
+/// A sender, and the receivers.
+type Channel = (Sender<Message>, Vec<Rx>);
 
 /// What the actors of one program do.
 #[derive(Clone, Debug)]
@@ -196,12 +199,7 @@ fn run(program: &Program, tx: Sender<Message>, receivers: Vec<Rx>) {
 }
 
 /// Runs random programs on channels of each kind.
-fn check(
-    config: Config,
-    cases: u32,
-    most_receivers: usize,
-    make: fn(Option<usize>, usize) -> (Sender<Message>, Vec<Rx>),
-) {
+fn check(config: Config, cases: u32, most_receivers: usize, make: fn(Option<usize>, usize) -> Channel) {
     within(PATIENCE, || {
         smarm::runtime::init(config).run(move || {
             for capacity in [None, Some(0), Some(1), Some(4)] {
@@ -220,17 +218,17 @@ fn check(
     });
 }
 
-fn one(capacity: Option<usize>, _: usize) -> (Sender<Message>, Vec<Rx>) {
+fn one(capacity: Option<usize>, _: usize) -> Channel {
     let (tx, rx) = capacity.map_or_else(channel::channel, channel::bounded);
     (tx, vec![Rx::One(rx)])
 }
 
-fn many(capacity: Option<usize>, count: usize) -> (Sender<Message>, Vec<Rx>) {
+fn many(capacity: Option<usize>, count: usize) -> Channel {
     let (tx, rx) = capacity.map_or_else(mpmc::unbounded, mpmc::bounded);
     (tx, vec![rx; count].into_iter().map(Rx::Many).collect())
 }
 
-const CASES: u32 = 60;
+const CASES: u32 = 20;
 
 #[test]
 fn actors_of_one_worker_lose_and_double_nothing() {

@@ -84,11 +84,11 @@ fn a_message_at_once_and_one_that_takes_its_time() {
     example(|| {
         let (tx, rx) = channel();
         let (go_on, told) = oneshot::channel();
-        spawn(move || {
+        drop(spawn(move || {
             tx.send("Hello world!").unwrap();
             told.recv().unwrap();
             tx.send("Delayed").unwrap();
-        });
+        }));
         assert_eq!(rx.recv().unwrap(), "Hello world!");
         assert!(rx.try_recv().is_err());
         go_on.send(()).unwrap();
@@ -140,10 +140,10 @@ fn bounded_senders_of_two_actors() {
     example(|| {
         let (tx, rx) = bounded(2);
         let tx2 = tx.clone();
-        spawn(move || {
+        drop(spawn(move || {
             tx.send(1).unwrap();
             tx.send(2).unwrap();
-        });
+        }));
         let unblocked = spawn(move || tx2.send(3));
         let mut got = [rx.recv().unwrap(), rx.recv().unwrap(), rx.recv().unwrap()];
         assert_eq!(unblocked.join().unwrap(), Ok(()));
@@ -227,7 +227,7 @@ fn nothing_to_receive() {
 fn what_is_received_after_the_sender_has_ended() {
     example(|| {
         let (tx, rx) = channel();
-        drop(spawn(move || tx.send(1u8).unwrap()).join().unwrap());
+        spawn(move || tx.send(1u8).unwrap()).join().unwrap();
         assert_eq!(Ok(1), rx.recv());
         let (tx, rx) = channel();
         let sender = spawn(move || {
@@ -245,18 +245,18 @@ fn a_message_in_time_and_one_that_is_not() {
     example(|| {
         let time = Duration::from_secs(30);
         let (tx, rx) = channel();
-        spawn(move || {
+        drop(spawn(move || {
             tx.send('a').unwrap();
             tx.send('b').unwrap();
-        });
+        }));
         assert_eq!(rx.recv_timeout(time), Ok('a'));
         assert_eq!(rx.recv_deadline(Instant::now() + time), Ok('b'));
         let (tx, rx) = channel();
         let (go_on, told) = oneshot::channel();
-        spawn(move || {
+        drop(spawn(move || {
             told.recv().unwrap();
             tx.send('a').unwrap();
-        });
+        }));
         let short = Duration::from_millis(1);
         assert_eq!(rx.recv_timeout(short), Err(RecvTimeoutError::TimedOut));
         assert_eq!(rx.recv_deadline(Instant::now() + short), Err(RecvTimeoutError::TimedOut));

@@ -6,7 +6,7 @@
 //! | [`bounded(n)`](bounded) | at most `n` messages | while it is full |
 //! | [`bounded(0)`](bounded) | none: a rendezvous | until a receiver takes the message |
 //!
-//! The sending half is that of [`channel`](crate::channel), with all its faces. The receiving half
+//! The sending half is that of [`channel`](mod@crate::channel), with all its faces. The receiving half
 //! can be cloned and shared:
 //!
 //! | face | in | names |

@@ -149,10 +149,12 @@ impl Model {
     }
 }
 
+type Sent = Result<(), SendError<u32>>;
+
 /// The senders' side of a program: the same for all.
 struct Senders {
     handle: Option<Sender<u32>>,
-    sends: Vec<(u32, Pending<Result<(), SendError<u32>>>)>,
+    sends: Vec<(u32, Pending<Sent>)>,
 }
 
 impl Senders {
