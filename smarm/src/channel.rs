@@ -44,13 +44,17 @@
 //! What becomes of an async operation that is *dropped half-way*, as a `select!` does with those that
 //! lose, stands with each.
 //!
+//! For many receivers see [`sync::mpmc`](crate::sync::mpmc), whose senders are the same.
+//!
 //! How it is done stands in the files `list` (the queue), `bound` (permits and waiting senders),
-//! `waitlist` (the queue of those who wait) and `shared` (who frees what).
+//! `many` (many receivers), `waitlist` (the queue of those who wait) and `shared` (who frees what).
 
 mod block;
 mod bound;
+pub(crate) mod crowd;
 mod error;
 mod list;
+mod many;
 pub mod oneshot;
 mod receive;
 mod reserve;
@@ -73,6 +77,8 @@ pub use reserve::SendFrom;
 pub use send::Sender;
 pub use sending::Sending;
 
+pub(crate) use many::{Receive, Receivers};
+
 use bound::Bound;
 use shared::Shared;
 
@@ -91,7 +97,7 @@ use shared::Shared;
 /// assert_eq!(rx.recv(), Err(RecvError::Closed));
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Shared::allocate(None);
+    let shared = Shared::allocate(None, None);
     // SAFETY: a new `shared` counts one sender, and the receiver is its only one.
     unsafe { (Sender::new(shared), Receiver::new(shared)) }
 }
@@ -118,7 +124,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 /// ```
 #[track_caller]
 pub fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    let shared = Shared::allocate(Some(Bound::new(capacity)));
+    let shared = Shared::allocate(Some(Bound::new(capacity)), None);
     // SAFETY: a new `shared` counts one sender, and the receiver is its only one.
     unsafe { (Sender::new(shared), Receiver::new(shared)) }
 }

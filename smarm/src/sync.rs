@@ -1,4 +1,4 @@
-//! Locks and signals for actors, async code and OS threads at once.
+//! Locks, signals and further channels for actors, async code and OS threads at once.
 //!
 //! | type | waits until | as |
 //! |---|---|---|
@@ -9,6 +9,9 @@
 //! | [`Once`], [`OnceCell`], [`LazyLock`] | it is initialised | std's `Once`, `OnceLock`, `LazyLock` |
 //! | [`Notify`] | it is notified | tokio's |
 //! | [`WaitGroup`] | all others are done | crossbeam's |
+//! | [`mpmc`] | there is a message, or room for one; many receivers share them | crossbeam-channel's |
+//! | [`broadcast`] | there is a message; each receiver gets each | tokio's |
+//! | [`watch`] | there is another value than the last seen | tokio's |
 //!
 //! # Names
 //! - A wait `x` has the forms `x_timeout` and `x_deadline`, `x_async` for async code, and `try_x` where it can
@@ -25,9 +28,11 @@
 //! dropped, goes to the next.
 
 mod barrier;
+pub mod broadcast;
 mod condvar;
 mod error;
 mod lazy_lock;
+pub mod mpmc;
 mod notify;
 mod once;
 mod once_cell;
@@ -38,6 +43,7 @@ mod rwlock;
 mod semaphore;
 mod signal;
 mod wait_group;
+pub mod watch;
 
 pub use crate::mutex::{LockError, Mutex, MutexGuard, TryLockError};
 pub use barrier::{Barrier, BarrierWaitResult};

@@ -50,13 +50,18 @@ pub(super) struct Block<T> {
 
 impl<T> Block<T> {
     pub(super) fn allocate(start: usize) -> *mut Block<T> {
-        Box::into_raw(Box::new(Block {
-            start: AtomicUsize::new(start),
-            next: AtomicPtr::new(ptr::null_mut()),
-            vacated_at: AtomicUsize::new(NEVER),
-            slots: [const { Slot { state: AtomicU8::new(EMPTY), message: UnsafeCell::new(MaybeUninit::uninit()) } };
-                SLOTS],
-        }))
+        let block = Box::into_raw(Box::<Block<T>>::new_uninit()).cast::<Block<T>>();
+        // In place: a block of large messages has no room on an actor's stack.
+        // SAFETY: the memory is fresh; a slot's message needs no initialisation.
+        unsafe {
+            (&raw mut (*block).start).write(AtomicUsize::new(start));
+            (&raw mut (*block).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*block).vacated_at).write(AtomicUsize::new(NEVER));
+            for slot in 0..SLOTS {
+                (&raw mut (*block).slots[slot].state).write(AtomicU8::new(EMPTY));
+            }
+        }
+        block
     }
 
     /// Makes a block that nobody else refers to as good as new, but for its start.

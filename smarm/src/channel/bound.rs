@@ -226,7 +226,8 @@ impl<T> Bound<T> {
 /// The receiver's side.
 ///
 /// # Safety
-/// Of all these functions: the caller is the only receiver, and calls one at a time.
+/// Of all these functions: the caller is the only receiver, and calls one at a time. (`release` and
+/// `withdraw_permit`, which are safe, are for many receivers too.)
 impl<T> Bound<T> {
     /// Takes a message that is not in the list, or makes room for one, given what the list gave.
     pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
@@ -244,7 +245,7 @@ impl<T> Bound<T> {
 
     /// Gives a permit back.
     #[inline]
-    fn release(&self, list: &List<T>) {
+    pub(super) fn release(&self, list: &List<T>) {
         // n permits => n + 1. Pairs with the compare-and-swaps in `try_send` and `queue`.
         if self.room.fetch_add(PERMIT, AcqRel) & WAITERS != 0 {
             self.admit(list);
@@ -254,6 +255,12 @@ impl<T> Bound<T> {
     #[cold]
     fn admit(&self, list: &List<T>) {
         let mut waiters = self.waiters.lock();
+        // The one who waited when the permit was given may have left, and a newcomer may have taken the
+        // permit before the next one was queued. While somebody is queued, permits are taken under the
+        // lock only.
+        if self.room.load(Relaxed) < PERMIT {
+            return;
+        }
         let Some((waker, message)) = waiters.pop_front() else { return };
         // Claimed under the lock, so that no later message of this sender comes before this one. If the
         // receiver has just closed the list, the message stays where it is: refused.
@@ -295,10 +302,15 @@ impl<T> Bound<T> {
     /// took it, that message stays to be received.
     pub(super) unsafe fn withdraw_offer(&self) {
         if self.offered.get() {
-            // 1 permit => 0.
-            let withdraw = |room: usize| room.checked_sub(PERMIT);
-            self.offered.set(self.room.fetch_update(Acquire, Relaxed, withdraw).is_err());
+            self.offered.set(!self.withdraw_permit());
         }
+    }
+
+    /// Takes a permit back, if there is one that nobody took.
+    pub(super) fn withdraw_permit(&self) -> bool {
+        // n permits => n - 1.
+        let withdraw = |room: usize| room.checked_sub(PERMIT);
+        self.room.fetch_update(Acquire, Relaxed, withdraw).is_ok()
     }
 
     /// Refuses those who wait, and all who come.
@@ -326,8 +338,38 @@ mod tests {
     use crate::channel::error::TryRecvError;
 
     #[test]
+    fn a_permit_that_a_newcomer_took_admits_nobody() {
+        let shared = Shared::allocate(Some(Bound::new(1)), None);
+        // SAFETY: this test is the only sender and the receiver; both leave at the end.
+        unsafe {
+            let this = shared.as_ref();
+            let bound = this.bound.as_ref().unwrap();
+            let wakes = Wakes::new();
+            this.try_send("first").unwrap();
+            let mut leaves = Box::pin(Sending::new(this, "never sent"));
+            assert!(wakes.poll(&mut leaves).is_pending());
+            assert_eq!(this.list.pop(), Ok("first"));
+            // The receiver gives the permit back, and is preempted before it admits who waits.
+            assert_ne!(bound.room.fetch_add(PERMIT, AcqRel) & WAITERS, 0);
+            drop(leaves);
+            this.try_send("newcomer").unwrap();
+            let mut waits = Box::pin(Sending::new(this, "waits"));
+            assert!(wakes.poll(&mut waits).is_pending());
+            bound.admit(&this.list);
+            assert!(wakes.poll(&mut waits).is_pending());
+            assert_eq!(this.try_send("no room"), Err(TrySendError::Full("no room")));
+            assert_eq!(this.try_recv(), Ok("newcomer"));
+            assert_eq!(wakes.poll(&mut waits), Poll::Ready(Ok(())));
+            assert_eq!(this.try_recv(), Ok("waits"));
+            drop(waits);
+            Shared::sender_leaves(shared);
+            Shared::receiver_leaves(shared);
+        }
+    }
+
+    #[test]
     fn a_rendezvous_waits_for_the_sender_that_took_its_offer_before_it_takes_from_a_waiter() {
-        let shared = Shared::allocate(Some(Bound::new(0)));
+        let shared = Shared::allocate(Some(Bound::new(0)), None);
         // SAFETY: this test is the only sender and the receiver; both leave at the end.
         unsafe {
             let this = shared.as_ref();

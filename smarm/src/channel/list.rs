@@ -70,6 +70,8 @@
 //! The list of blocks with a fetch-and-add per message follows C. Yang and J. Mellor-Crummey, *A
 //! Wait-free Queue as Fast as Fetch-and-Add*, PPoPP 2016.
 
+mod watch;
+
 #[cfg(test)]
 mod tests;
 
@@ -79,6 +81,8 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use std::task::Waker;
+
+pub(super) use watch::Watch;
 
 use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
@@ -226,6 +230,11 @@ impl<T> List<T> {
     /// Whether the receiver has closed the list.
     pub(super) fn is_closed(&self) -> bool {
         self.tail.position.load(Relaxed) & CLOSED != 0
+    }
+
+    /// Whether no message can follow: the receiver has closed the list, or all senders are gone.
+    pub(super) fn is_finished(&self) -> bool {
+        self.tail.position.load(Relaxed) & (CLOSED | ENDED) != 0
     }
 
     /// How many messages are claimed and not received.

@@ -188,6 +188,12 @@ impl<T> Receiver<T> {
         unsafe { self.shared().close() };
     }
 
+    /// Whether no message can follow those that are there: all senders are gone, or the channel was
+    /// [closed](Self::close).
+    pub fn is_closed(&self) -> bool {
+        self.shared().list.is_finished()
+    }
+
     /// How many messages there are, those included that are just being sent.
     pub fn len(&self) -> usize {
         self.shared().list.len()

@@ -11,7 +11,8 @@ use super::sending::{Delivery, Sending};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt};
 
-/// The half that sends. Clones send to the same receiver, and share nothing else.
+/// The half that sends. Clones send to the same receiver, or the same
+/// [many](crate::sync::mpmc), and share nothing else.
 pub struct Sender<T> {
     pub(super) shared: NonNull<Shared<T>>,
     /// Of a sink: a message that it has accepted and the channel has not. It uses `shared`, so it goes

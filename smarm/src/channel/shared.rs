@@ -11,11 +11,14 @@ use std::task::{Context, Poll};
 use super::bound::Bound;
 use super::error::{TryRecvError, TrySendError};
 use super::list::List;
+use super::many::Many;
 
 pub(super) struct Shared<T> {
     pub(super) list: List<T>,
     /// None if the channel is unbounded.
     pub(super) bound: Option<Box<Bound<T>>>,
+    /// None if there is one receiver only.
+    pub(super) many: Option<Box<Many>>,
     senders: AtomicUsize,
     /// Whether one of the two sides has left.
     one_side_left: AtomicBool,
@@ -23,10 +26,11 @@ pub(super) struct Shared<T> {
 
 impl<T> Shared<T> {
     /// For one sender and one receiver.
-    pub(super) fn allocate(bound: Option<Bound<T>>) -> NonNull<Self> {
+    pub(super) fn allocate(bound: Option<Bound<T>>, many: Option<Many>) -> NonNull<Self> {
         NonNull::from(Box::leak(Box::new(Shared {
             list: List::new(),
             bound: bound.map(Box::new),
+            many: many.map(Box::new),
             senders: AtomicUsize::new(1),
             one_side_left: AtomicBool::new(false),
         })))

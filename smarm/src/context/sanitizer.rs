@@ -89,11 +89,7 @@ mod tool {
 
     unsafe extern "C" {
         fn __sanitizer_start_switch_fiber(fake: *mut *mut c_void, bottom: *const c_void, size: usize);
-        fn __sanitizer_finish_switch_fiber(
-            fake: *mut c_void,
-            bottom: *mut *const c_void,
-            size: *mut usize,
-        );
+        fn __sanitizer_finish_switch_fiber(fake: *mut c_void, bottom: *mut *const c_void, size: *mut usize);
         fn __asan_unpoison_memory_region(start: *const c_void, size: usize);
     }
 

@@ -1,0 +1,526 @@
+//! Many receivers of one channel: the receiving side of the list under a lock, and a queue of the
+//! receivers that wait.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | side | the right to receive: the lock of the queue |
+//! | waiter | a receiver in the queue |
+//! | notified | a receiver that was taken off the queue and woken, and has not run yet |
+//! | watch | the one slot of the list that is `WAITING`, and wakes the side when it is filled |
+//!
+//! The senders are those of any channel, and send in the same way, without a lock: they meet the
+//! receivers in the slot that is watched.
+//!
+//! Receiving:
+//! 1. Lock the side. Take the message at the head if there is one, whoever waits, and unlock.
+//! 2. Else be queued. If no slot is watched, watch the head's. If that has just been filled: back to 1.
+//!
+//! A sender that fills the watched slot:
+//! 3. Locks the side and takes one waiter off for that message, and one for each full slot that
+//!    follows. If waiters are left, it watches the first slot that is not full. Then it unlocks, and wakes.
+//!
+//! 4. A notified receiver begins again at 1. One that gives up, and leaves a message behind, notifies the
+//!    next waiter in its place.
+//!
+//! **No wake is lost**: while there are waiters, either a slot `w` is watched and every slot between the
+//! head and `w` is full, or a sender is on its way to step 3. There are at least as many notified as
+//! messages between head and `w`: each was notified for one of them, and only a receive, which takes a
+//! message, or step 4 makes them fewer. A slot that a preempted sender has claimed and not filled is
+//! watched, so nobody sleeps over what follows it.
+//!
+//! **In order**: messages are bound to a receiver by step 1 and not before, so a receive that is given up
+//! cannot bring any out of order, and none travels back.
+//!
+//! **Rendezvous.** Each receive begins with an *offer*, a permit for one sender, and takes it back
+//! when it gives up. A sender that took it has sent its message: then that stays for the next receive,
+//! which needs no offer. `offers` counts those that are open, taken, or whose message is in the list.
+//!
+//! Rejected: one receiver waiting in the list for all (while its worker is busy, the others sleep over
+//! later messages); messages handed over to a waiter's own place (one that is given up brings its message
+//! back, after later ones have been received); a lock around everything (senders wait for receivers).
+
+use std::cell::UnsafeCell;
+use std::marker::{PhantomData, PhantomPinned};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::MutexGuard;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::bound::Bound;
+use super::error::TryRecvError;
+use super::list::Watch;
+use super::send::Sender;
+use super::shared::Shared;
+use super::waitlist::{Node, WaitList, Waiters};
+use crate::actor::park::{OwnCode, own_code, rouse};
+
+/// How many waiters are woken at once.
+const BATCH: usize = 16;
+
+/// What the receivers share beyond the list.
+pub(super) struct Many {
+    receivers: AtomicUsize,
+    /// Its lock guards `state` and the receiving side of the list.
+    waiters: Waiters<()>,
+    state: UnsafeCell<State>,
+}
+
+struct State {
+    watch: Watching,
+    /// Of a rendezvous: how many offers are open, or taken, and their messages not received.
+    offers: usize,
+    /// Of a rendezvous: how many receives have made an offer and have not ended.
+    offering: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Watching {
+    Nothing,
+    /// This position; or its sender is on the way to step 3.
+    At(usize),
+    /// Somebody in step 3 has let go of the side in between.
+    InHand,
+}
+
+// SAFETY: `state` is only touched under the lock of `waiters`.
+unsafe impl Sync for Many {}
+
+impl Many {
+    fn new() -> Self {
+        Many {
+            receivers: AtomicUsize::new(1),
+            waiters: Waiters::new(),
+            state: UnsafeCell::new(State { watch: Watching::Nothing, offers: 0, offering: 0 }),
+        }
+    }
+}
+
+/// The right to receive.
+struct Side<'a, T> {
+    shared: &'a Shared<T>,
+    state: &'a mut State,
+    waiters: MutexGuard<'a, WaitList<()>>,
+    /// Blocks are allocated and freed under the lock. Ends after that.
+    _own_code: OwnCode,
+}
+
+/// The wakers of receivers that were taken off the queue, to be woken outside the lock.
+struct Batch {
+    wakers: [Option<Waker>; BATCH],
+    len: usize,
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Batch { wakers: [const { None }; BATCH], len: 0 }
+    }
+
+    /// Takes the oldest waiter off. Says whether there may be more, and room for it.
+    fn take(&mut self, waiters: &mut WaitList<()>) -> bool {
+        if self.len == BATCH {
+            return false;
+        }
+        let Some((waker, ())) = waiters.pop_front() else { return false };
+        self.wakers[self.len] = Some(waker);
+        self.len += 1;
+        self.len < BATCH && !waiters.is_empty()
+    }
+
+    fn wake(self) {
+        self.wakers.into_iter().take(self.len).flatten().for_each(rouse);
+    }
+}
+
+impl<'a, T> Side<'a, T> {
+    #[inline]
+    fn lock(shared: &'a Shared<T>) -> Self {
+        let many = shared.many.as_deref().expect("it was made for many receivers");
+        let own_code = own_code();
+        let waiters = many.waiters.lock();
+        // SAFETY: the lock is held as long as the reference is.
+        let state = unsafe { &mut *many.state.get() };
+        Side { shared, state, waiters, _own_code: own_code }
+    }
+
+    /// Step 1.
+    #[inline]
+    fn pop(&mut self) -> Result<T, TryRecvError> {
+        // SAFETY: this is the side.
+        unsafe { self.shared.list.pop() }
+    }
+
+    /// Step 2; `false` if the head's slot has just been filled, and the node is not queued.
+    ///
+    /// # Safety
+    /// As [`WaitList::push_back`].
+    unsafe fn queue(&mut self, node: Pin<&Node<()>>, waker: Waker) -> Result<(), Waker> {
+        if matches!(self.state.watch, Watching::Nothing) {
+            // SAFETY: this is the side, and no slot is watched.
+            let watch = unsafe {
+                let head = self.shared.list.head_position();
+                self.shared.list.watch(head, self.shared.side_waker(), || false)
+            };
+            let Watch::At(position) = watch else { return Err(waker) };
+            self.state.watch = Watching::At(position);
+        }
+        // SAFETY: the caller's duty.
+        unsafe { self.waiters.push_back(node, waker) };
+        Ok(())
+    }
+
+    /// Step 3, by the sender that filled the watched slot.
+    fn serve(mut self, mut from: usize) {
+        let shared = self.shared;
+        loop {
+            let mut batch = Batch::new();
+            let mut ended = false;
+            self.state.watch = Watching::Nothing;
+            if !self.waiters.is_empty() {
+                // SAFETY: this is the side; the watch was used, and its waker moved out before this call.
+                let watch = unsafe {
+                    from = from.max(shared.list.head_position());
+                    let waiters = &mut *self.waiters;
+                    shared.list.watch(from, shared.side_waker(), || batch.take(waiters))
+                };
+                match watch {
+                    Watch::At(position) => self.state.watch = Watching::At(position),
+                    Watch::Stopped(next) => from = next,
+                    Watch::Ended => {
+                        while batch.take(&mut self.waiters) {}
+                        ended = true;
+                    }
+                }
+            }
+            let again = !self.waiters.is_empty() && (ended || matches!(self.state.watch, Watching::Nothing));
+            if again {
+                self.state.watch = Watching::InHand;
+            }
+            drop(self);
+            batch.wake();
+            if !again {
+                return;
+            }
+            self = Side::lock(shared);
+        }
+    }
+
+    /// A receive that was queued gives up. Gives whom to wake, or whose waker to drop, outside the lock.
+    ///
+    /// # Safety
+    /// The node was queued here.
+    unsafe fn leave(&mut self, node: Pin<&Node<()>>) -> (Option<Waker>, Option<Waker>) {
+        // SAFETY: the caller's duty.
+        let own = unsafe { self.waiters.remove(node) };
+        if own.is_none() {
+            // It was notified. Step 4.
+            // SAFETY: this is the side.
+            let left_behind = unsafe { self.shared.list.is_ready() };
+            let next = left_behind.then(|| self.waiters.pop_front()).flatten();
+            return (next.map(|(waker, ())| waker), None);
+        }
+        if let Watching::At(position) = self.state.watch
+            && self.waiters.is_empty()
+            // SAFETY: this is the side.
+            && unsafe { self.shared.list.unwatch(position) }
+        {
+            self.state.watch = Watching::Nothing;
+        }
+        (None, own)
+    }
+}
+
+impl<T> Shared<T> {
+    /// The waker that is woken when the watched slot is filled. It owns nothing.
+    fn side_waker(&self) -> Waker {
+        fn clone<T>(shared: *const ()) -> RawWaker {
+            RawWaker::new(shared, Table::<T>::TABLE)
+        }
+        fn wake<T>(shared: *const ()) {
+            // SAFETY: only a sender that fills the watched slot wakes it, and that has not left.
+            let side = Side::lock(unsafe { &*shared.cast::<Shared<T>>() });
+            // There is one who uses a watch, and meanwhile nobody watches anew.
+            let Watching::At(from) = side.state.watch else { return };
+            side.serve(from);
+        }
+        struct Table<T>(PhantomData<T>);
+        impl<T> Table<T> {
+            const TABLE: &'static RawWakerVTable =
+                &RawWakerVTable::new(clone::<T>, wake::<T>, wake::<T>, |_| {});
+        }
+        // SAFETY: the functions of the table own nothing. The waker is given to the list only, whose senders
+        // use it while `shared` is there, from any thread; the lock makes that sound.
+        unsafe { Waker::new(std::ptr::from_ref(self).cast(), Table::<T>::TABLE) }
+    }
+
+    /// Of a channel with room for messages: the permit of one that was received.
+    #[inline]
+    fn give_permit_back(&self) {
+        if let Some(bound) = &self.bound {
+            bound.release(&self.list);
+        }
+    }
+
+    fn rendezvous(&self) -> Option<&Bound<T>> {
+        self.bound.as_deref().filter(|bound| bound.is_rendezvous())
+    }
+}
+
+/// A counted reference of one receiver to its channel.
+pub(crate) struct Receivers<T>(NonNull<Shared<T>>);
+
+// SAFETY: messages are moved from one thread to another, and never shared.
+unsafe impl<T: Send> Send for Receivers<T> {}
+// SAFETY: as above; the receiving side is locked.
+unsafe impl<T: Send> Sync for Receivers<T> {}
+
+impl<T> Receivers<T> {
+    /// A channel for many senders and many receivers, and one of each.
+    #[track_caller]
+    pub(crate) fn allocate(capacity: Option<usize>) -> (Sender<T>, Self) {
+        let shared = Shared::allocate(capacity.map(Bound::new), Some(Many::new()));
+        // SAFETY: a new `shared` counts one sender.
+        (unsafe { Sender::new(shared) }, Receivers(shared))
+    }
+
+    fn shared(&self) -> &Shared<T> {
+        // SAFETY: the allocation lives until both sides have left, and this receiver has not.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn many(&self) -> &Many {
+        self.shared().many.as_deref().expect("it was made for many receivers")
+    }
+
+    /// Takes a message if there is one.
+    #[inline]
+    pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
+        let shared = self.shared();
+        if shared.rendezvous().is_some() {
+            // SAFETY: this receiver outlives it.
+            let mut receive = unsafe { Receive::new(self) };
+            return receive.take();
+        }
+        let popped = Side::lock(shared).pop();
+        if popped.is_ok() {
+            shared.give_permit_back();
+        }
+        popped
+    }
+
+    /// Makes sending fail from now on.
+    pub(crate) fn close(&self) {
+        let side = Side::lock(self.shared());
+        // SAFETY: this is the side; senders that are refused are woken by `Bound::close`, whose wakers do not
+        // come back here.
+        unsafe { side.shared.list.close() };
+        drop(side);
+        if let Some(bound) = &self.shared().bound {
+            // SAFETY: closing needs nothing of the receiver's alone.
+            unsafe { bound.close() };
+        }
+        loop {
+            let mut batch = Batch::new();
+            let mut side = Side::lock(self.shared());
+            while batch.take(&mut side.waiters) {}
+            let all = side.waiters.is_empty();
+            drop(side);
+            batch.wake();
+            if all {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shared().list.len()
+    }
+
+    pub(crate) fn capacity(&self) -> Option<usize> {
+        self.shared().bound.as_ref().map(|bound| bound.capacity())
+    }
+
+    /// Whether sending fails.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared().list.is_finished()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.many().receivers.load(Relaxed)
+    }
+
+    pub(crate) fn same_channel(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T> Clone for Receivers<T> {
+    fn clone(&self) -> Self {
+        self.many().receivers.fetch_add(1, Relaxed);
+        Receivers(self.0)
+    }
+}
+
+impl<T> Drop for Receivers<T> {
+    fn drop(&mut self) {
+        // Release: what this receiver did comes before the last one leaves, which acquires that.
+        if self.many().receivers.fetch_sub(1, AcqRel) == 1 {
+            // SAFETY: this was the last receiver, and its end.
+            unsafe { Shared::receiver_leaves(self.0) };
+        }
+    }
+}
+
+/// A receive under way. Dropping it gives up: a message that it was woken for goes to another one.
+pub(crate) struct Receive<T> {
+    shared: NonNull<Shared<T>>,
+    /// The node was queued, and it was not seen yet whether it was notified.
+    queued: bool,
+    /// Of a rendezvous: it has made an offer.
+    offering: bool,
+    node: Node<()>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: as `Receivers`.
+unsafe impl<T: Send> Send for Receive<T> {}
+// SAFETY: a shared reference gives nothing.
+unsafe impl<T: Send> Sync for Receive<T> {}
+
+impl<T> Receive<T> {
+    /// # Safety
+    /// The receiver lives longer.
+    pub(crate) unsafe fn new(receiver: &Receivers<T>) -> Self {
+        Receive {
+            shared: receiver.0,
+            queued: false,
+            offering: false,
+            node: Node::new(()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Step 1, without waiting.
+    fn take(&mut self) -> Result<T, TryRecvError> {
+        // SAFETY: by the caller of `new`.
+        let shared = unsafe { self.shared.as_ref() };
+        loop {
+            let mut side = Side::lock(shared);
+            if self.must_offer(&side) {
+                self.offer(side);
+                continue;
+            }
+            let popped = side.pop();
+            if popped.is_ok() {
+                self.received(side);
+            }
+            return popped;
+        }
+    }
+
+    /// Whether an offer has to be made: in a rendezvous, unless a message is left that nobody waits for.
+    fn must_offer(&self, side: &Side<'_, T>) -> bool {
+        !self.offering && side.shared.rendezvous().is_some() && side.state.offers <= side.state.offering
+    }
+
+    /// Makes an offer. Who waits to send gets it at once.
+    fn offer(&mut self, side: Side<'_, T>) {
+        side.state.offers += 1;
+        side.state.offering += 1;
+        self.offering = true;
+        let shared = side.shared;
+        drop(side);
+        shared.give_permit_back();
+    }
+
+    /// A message was received: lets go of the side.
+    #[inline]
+    fn received(&mut self, side: Side<'_, T>) {
+        let shared = side.shared;
+        if shared.rendezvous().is_none() {
+            drop(side);
+            return shared.give_permit_back();
+        }
+        side.state.offers -= 1;
+        side.state.offering -= usize::from(self.offering);
+        self.offering = false;
+    }
+
+    /// Takes a message, or has the waker woken when there may be one.
+    pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, TryRecvError>> {
+        // SAFETY: nothing is moved out of the node.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: by the caller of `new`.
+        let shared = unsafe { this.shared.as_ref() };
+        if this.queued {
+            let many = shared.many.as_deref().expect("it was made for many receivers");
+            // SAFETY: the node is pinned with the receive, and was queued here.
+            if unsafe { many.waiters.poll_served(Pin::new_unchecked(&this.node), cx) }.is_pending() {
+                return Poll::Pending;
+            }
+        }
+        let mut waker = None;
+        loop {
+            let mut side = Side::lock(shared);
+            if this.must_offer(&side) {
+                this.offer(side);
+                continue;
+            }
+            let popped = side.pop();
+            if !matches!(popped, Err(TryRecvError::Empty)) {
+                this.queued = false;
+                if popped.is_ok() {
+                    this.received(side);
+                }
+                return Poll::Ready(popped);
+            }
+            if !this.offering && side.shared.rendezvous().is_some() {
+                // What was left is still being sent; it may go to another one.
+                this.offer(side);
+                continue;
+            }
+            let Some(own) = waker.take() else {
+                drop(side);
+                waker = Some(cx.waker().clone());
+                continue;
+            };
+            // SAFETY: the node is pinned with the receive, is not queued (any more), and is removed by `drop`.
+            match unsafe { side.queue(Pin::new_unchecked(&this.node), own) } {
+                Ok(()) => {
+                    this.queued = true;
+                    return Poll::Pending;
+                }
+                Err(own) => {
+                    drop(side);
+                    waker = Some(own);
+                }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Receive<T> {
+    fn drop(&mut self) {
+        if !self.queued && !self.offering {
+            return;
+        }
+        // SAFETY: by the caller of `new`.
+        let mut side = Side::lock(unsafe { self.shared.as_ref() });
+        if let (true, Some(bound)) = (self.offering, side.shared.rendezvous()) {
+            side.state.offers -= usize::from(bound.withdraw_permit());
+            side.state.offering -= 1;
+        }
+        let (next, own) = if self.queued {
+            // SAFETY: the node was queued here, so the receive is pinned.
+            unsafe { side.leave(Pin::new_unchecked(&self.node)) }
+        } else {
+            (None, None)
+        };
+        drop(side);
+        drop(own);
+        if let Some(next) = next {
+            rouse(next);
+        }
+    }
+}
