@@ -1,12 +1,12 @@
 //! Making actors that compute yield: at `check!`, at smarm's calls, and never under `disable`.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use smarm::compat::await_future;
-use smarm::{Config, Runtime, preempt};
+use smarm::{Config, Runtime, hooks, preempt};
 use smarm_workspace::{PATIENCE, within};
 
 /// One worker with short slices.
@@ -49,6 +49,57 @@ fn two_actors_that_compute_alternate_at_check() {
 fn two_actors_that_compute_alternate_at_calls_that_need_not_wait() {
     alternate(|| await_future(ready(())));
     alternate(|| drop(smarm::spawn(|| ())));
+}
+
+/// How many slices an actor takes that computes with checks until `over`, beside what `others` spawns.
+fn slices_of_a_computing_actor(others: impl FnOnce(Arc<AtomicBool>) + Send) -> usize {
+    let (slices, computing) = (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::new()));
+    let hooks = {
+        let (slices, computing) = (slices.clone(), computing.clone());
+        let count = move |_: &mut _| {
+            slices.fetch_add(usize::from(computing.get() == Some(&smarm::self_pid())), SeqCst);
+        };
+        hooks::pair(|_| (), count)
+    };
+    let runtime = smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)).hooks(hooks));
+    runtime.run(|| {
+        let over = Arc::new(AtomicBool::new(false));
+        others(over.clone());
+        computing.set(smarm::self_pid()).unwrap();
+        while !over.load(SeqCst) {
+            smarm::check!();
+        }
+    });
+    slices.load(SeqCst)
+}
+
+#[test]
+fn a_timer_waits_for_few_slices_of_an_actor_that_computes() {
+    const TICKS: usize = 10;
+    within(PATIENCE, || {
+        let slices = slices_of_a_computing_actor(|over| {
+            drop(smarm::spawn(move || {
+                (0..TICKS).for_each(|_| smarm::sleep(Duration::from_micros(100)));
+                over.store(true, SeqCst);
+            }));
+        });
+        assert!(slices <= 4 * TICKS, "{slices} slices for {TICKS} ticks of the timer");
+    });
+}
+
+#[test]
+fn a_new_actor_waits_for_few_slices_of_an_actor_that_computes() {
+    const NEW: usize = 64;
+    within(PATIENCE, || {
+        let slices = slices_of_a_computing_actor(|over| {
+            let left = Arc::new(AtomicUsize::new(NEW));
+            for _ in 0..NEW {
+                let (left, over) = (left.clone(), over.clone());
+                drop(smarm::spawn(move || over.store(left.fetch_sub(1, SeqCst) == 1, SeqCst)));
+            }
+        });
+        assert!(slices <= 2 * NEW, "{slices} slices for {NEW} new actors");
+    });
 }
 
 #[test]

@@ -379,6 +379,14 @@ impl Local {
         self.home.pulse.run(Some(actor));
     }
 
+    /// Ends the batch with the running slice, which has been too long, and has the next one begin with a new
+    /// actor: each of those would otherwise wait for some such slices, and timers for a whole batch of them.
+    pub(crate) fn end_batch(&self) {
+        let next_new = self.tick().wrapping_add(NEW_EVERY - 1) / NEW_EVERY * NEW_EVERY;
+        self.home.pulse.switches.store(next_new, Relaxed);
+        self.batch_end.set(next_new);
+    }
+
     /// How many actors have run.
     #[inline(always)]
     pub(crate) fn tick(&self) -> u32 {

@@ -200,6 +200,7 @@ impl Running {
     fn yield_overdue(self) {
         self.local.clear_overdue();
         if self.record().undisturbed.get() == 0 {
+            self.local.end_batch();
             self.leave(Parting::Yield);
         }
     }

@@ -292,7 +292,7 @@ impl Core {
         let batch_end = local.tick().wrapping_add(self.batch.get());
         local.batch_end.set(batch_end);
         let mut end = Batch::Full;
-        while local.tick() != batch_end {
+        while local.tick() != local.batch_end.get() {
             let tick = local.tick();
             let Some(actor) = self.next(tick) else {
                 end = Batch::Dry;
@@ -314,7 +314,8 @@ impl Core {
             }
         }
         pulse.run(None);
-        end
+        // An actor that was told to yield has ended the batch.
+        if local.batch_end.get() == batch_end { end } else { Batch::Cut }
     }
 
     /// Whether the host's budget is spent while another actor could run: it would wait for nothing.
