@@ -51,6 +51,8 @@ mod block;
 mod bound;
 mod error;
 mod list;
+#[cfg(all(test, smarm_loom))]
+mod models;
 pub mod oneshot;
 mod receive;
 mod send;

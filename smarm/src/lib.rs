@@ -23,6 +23,7 @@ pub mod mutex;
 pub mod net;
 mod pid;
 pub mod preempt;
+mod primitive;
 pub mod runtime;
 mod scheduler;
 mod spawn;

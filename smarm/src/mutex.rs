@@ -36,26 +36,28 @@
 //! again would starve all others.
 
 mod error;
+#[cfg(all(test, smarm_loom))]
+mod models;
 #[cfg(test)]
 mod tests;
 
 pub use error::{LockError, TryLockError};
 
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{LockResult, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::actor::park::{self, Interrupt};
 use crate::channel::waitlist::{Node, WaitList, Waiters};
+use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::primitive::atomic::{AtomicBool, AtomicU8};
+use crate::primitive::{Step, UnsafeCell, constant, omits};
 
 const FREE: u8 = 0;
 const LOCKED: u8 = 1;
@@ -133,13 +135,15 @@ impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// A mutex that is free.
-    pub const fn new(value: T) -> Self {
-        Mutex {
-            state: AtomicU8::new(FREE),
-            poisoned: AtomicBool::new(false),
-            waiters: Waiters::new(),
-            value: UnsafeCell::new(value),
+    constant! {
+        /// A mutex that is free.
+        pub const fn new(value: T) -> Self {
+            Mutex {
+                state: AtomicU8::new(FREE),
+                poisoned: AtomicBool::new(false),
+                waiters: Waiters::new(),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 
@@ -367,7 +371,7 @@ impl<T: ?Sized> Drop for Lock<'_, T> {
             self.mutex.note_if_empty(&list);
         }
         drop(list);
-        if waker.is_none() {
+        if waker.is_none() && !omits(Step::PassOn) {
             // It was handed over to this waiter, who does not want it any more.
             self.mutex.unlock();
         }
