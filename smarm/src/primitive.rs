@@ -5,7 +5,6 @@
 //! |---|---|---|
 //! | any | `std`, re-exported | nothing is added, not even a call |
 //! | tests with `--cfg smarm_loom` | `modelled`, on loom | models try all interleavings, and all values that a load may give |
-//! | tests with `--cfg smarm_shuttle` | shuttle | models try random interleavings of larger compositions |
 //!
 //! A model stands beside the protocol that it checks, in a file `models.rs`, and calls the protocol's own code.
 //! `tests/models` builds and runs all of them.
@@ -82,17 +81,13 @@ pub(crate) enum Step {
 /// The real ones.
 #[cfg(not(all(test, smarm_loom)))]
 mod native {
-    #[cfg(not(all(test, smarm_shuttle)))]
     pub(crate) use std::{
+        cell::UnsafeCell,
         sync::{Mutex, MutexGuard, atomic},
         thread_local,
     };
 
-    #[cfg(all(test, smarm_shuttle))]
-    pub(crate) use shuttle::sync::{Mutex, MutexGuard, atomic};
-
     pub(crate) use crossbeam_deque as deque;
-    pub(crate) use std::cell::UnsafeCell;
 
     use super::Step;
 

@@ -210,12 +210,13 @@ fn an_exposure_that_overwrites_a_kill_is_caught() {
 }
 
 /// `heeds` says whether freeing minds that others may have set `MAIL`.
-fn an_end(heeds: bool) {
+fn an_end(heeds: bool, visitors: &[fn(Pid)]) {
     let actor = modelled::prepare(1)[0];
     let (home, pid) = started(actor);
     let _ = actor.waker();
-    spawn(move || wake(pid));
-    spawn(move || kill(pid));
+    for &visit in visitors {
+        spawn(move || visit(pid));
+    }
     let freed = match actor.state.free(LAST_GENERATION, heeds) {
         Freed::Posted => {
             let parker = Parker::new();
@@ -258,17 +259,23 @@ fn wake_again(actor: &'static Slot, home: &'static Home, pid: Pid) {
 
 #[test]
 fn a_stale_wake_and_a_stale_kill_do_nothing_to_the_next_life() {
-    check(2, || an_end(true));
+    check(3, || an_end(true, &[wake]));
+    check(3, || an_end(true, &[kill]));
+}
+
+#[test]
+fn a_stale_wake_and_a_stale_kill_at_once_do_nothing_to_the_next_life() {
+    check(1, || an_end(true, &[wake, kill]));
 }
 
 #[test]
 #[should_panic]
 fn a_slot_that_is_freed_over_its_mail_is_caught() {
-    check(2, || an_end(false));
+    check(2, || an_end(false, &[wake]));
 }
 
 #[test]
 #[should_panic]
 fn a_wake_that_takes_another_life_for_its_own_is_caught() {
-    check_flawed(torn("actor/state.rs", Op::Exchange, AcqRel), 2, || an_end(true));
+    check_flawed(torn("actor/state.rs", Op::Exchange, AcqRel), 2, || an_end(true, &[wake, kill]));
 }

@@ -2,7 +2,7 @@
 //!
 //! | model | threads | steps | property | planted bugs |
 //! |---|---|---|---|---|
-//! | list | two senders, receiver | one sends two messages, one sends one; the receiver waits for each, and for the end | each arrives once, in its sender's order; nobody waits for ever | filling and waiting without ordering; claiming, waiting and appending torn |
+//! | list | two senders, receiver | one sends two messages, one sends one; the receiver waits for each, and for the end | each arrives once, in its sender's order; nobody waits for ever | filling and waiting without ordering; claiming and waiting torn |
 //! | leaving | sender, receiver | the receiver leaves while two messages are sent | each is dropped or given back, once | abandoning torn |
 //! | bound | sender, receiver | two messages through a channel for one | both arrive; nobody waits for ever | giving a permit back torn |
 

@@ -134,6 +134,8 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = unsafe {
         (&raw mut (*shared).state).write(AtomicU8::new(0));
         (&raw mut (*shared).finished).write(Cell::new(false));
+        #[cfg(all(test, smarm_loom))] // a model's cell has more in it than the value
+        (&raw mut (*shared).value).write(UnsafeCell::new(MaybeUninit::uninit()));
         (&raw mut (*shared).rx_waker).write(UnsafeCell::new(None));
         (&raw mut (*shared).tx_waker).write(UnsafeCell::new(None));
         NonNull::new_unchecked(shared)

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread::panicking;
 
 use loom::sync::atomic::AtomicBool;
 pub(crate) use loom::thread::spawn;
@@ -75,7 +76,8 @@ impl Parker {
 
     /// Waits for a wake since the last call.
     pub(crate) fn park(&self) {
-        while !self.token.swap(false, Acquire) {
+        // A model that has failed is unwound: nobody waits any more.
+        while !panicking() && !self.token.swap(false, Acquire) {
             self.parked.set(Some(thread::current()));
             thread::park();
         }
@@ -91,6 +93,9 @@ impl Wake for Parker {
         self.wake_by_ref();
     }
     fn wake_by_ref(self: &Arc<Self>) {
+        if panicking() {
+            return;
+        }
         self.token.swap(true, Release);
         if let Some(thread) = self.parked.take() {
             thread.unpark();

@@ -2,14 +2,20 @@
 //!
 //! Cells and atomics are loom's from their making on. A [`Mutex`] is made loom's at its first use, so that it can
 //! be made in a `const fn`; a lock orders nothing before that.
+//!
+//! When a model has failed, its threads are unwound outside of loom. What their destructors do then goes to plain
+//! values (`after`), so that the failure is what is reported.
 
 use std::cell::{self, OnceCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::LockResult;
+use std::thread::panicking;
 
 /// See [`std::sync::atomic`].
 pub(crate) mod atomic {
     use std::panic::Location;
+    use std::thread::panicking;
+
     pub(crate) use std::sync::atomic::Ordering;
     use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
@@ -19,7 +25,7 @@ pub(crate) mod atomic {
 
     #[track_caller]
     pub(crate) fn fence(ordering: Ordering) {
-        if wrong(Location::caller(), Op::Fence, ordering).is_none() {
+        if !panicking() && wrong(Location::caller(), Op::Fence, ordering).is_none() {
             model::fence(ordering);
         }
     }
@@ -41,39 +47,57 @@ pub(crate) mod atomic {
     macro_rules! atomic {
         ($name:ident $([$param:ident])?, $value:ty, $($modify:ident)*) => {
             #[derive(Debug)]
-            pub(crate) struct $name$(<$param>)?(model::$name$(<$param>)?);
+            pub(crate) struct $name$(<$param>)? {
+                model: model::$name$(<$param>)?,
+                after: std::sync::atomic::$name$(<$param>)?,
+            }
 
+            #[allow(dead_code, reason = "made for each type")]
             impl$(<$param>)? $name$(<$param>)? {
                 #[track_caller]
                 pub(crate) fn new(value: $value) -> Self {
-                    Self(model::$name::new(value))
+                    Self { model: model::$name::new(value), after: std::sync::atomic::$name::new(value) }
                 }
 
                 #[track_caller]
                 pub(crate) fn load(&self, ordering: Ordering) -> $value {
+                    if panicking() {
+                        return self.after.load(Relaxed);
+                    }
                     let (ordering, _) = begin(Location::caller(), Op::Load, ordering, Acquire);
-                    self.0.load(ordering)
+                    self.model.load(ordering)
                 }
 
                 #[track_caller]
                 pub(crate) fn store(&self, value: $value, ordering: Ordering) {
+                    self.after.store(value, Relaxed);
+                    if panicking() {
+                        return;
+                    }
                     let (ordering, wrong) = begin(Location::caller(), Op::Store, ordering, Release);
                     if wrong != Some(Wrong::Skipped) {
-                        self.0.store(value, ordering);
+                        self.model.store(value, ordering);
                     }
                 }
 
                 #[track_caller]
                 pub(crate) fn swap(&self, value: $value, ordering: Ordering) -> $value {
+                    if panicking() {
+                        return self.after.swap(value, Relaxed);
+                    }
                     let (ordering, wrong) = begin(Location::caller(), Op::Modify, ordering, AcqRel);
                     match wrong {
-                        Some(Wrong::Skipped) => self.0.load(Relaxed),
+                        Some(Wrong::Skipped) => self.model.load(Relaxed),
                         Some(Wrong::Torn) => {
-                            let before = self.0.load(Acquire);
-                            self.0.store(value, Release);
+                            let before = self.model.load(Acquire);
+                            self.model.store(value, Release);
                             before
                         }
-                        _ => self.0.swap(value, ordering),
+                        _ => {
+                            let before = self.model.swap(value, ordering);
+                            self.after.store(value, Relaxed);
+                            before
+                        }
                     }
                 }
 
@@ -85,19 +109,26 @@ pub(crate) mod atomic {
                     success: Ordering,
                     failure: Ordering,
                 ) -> Result<$value, $value> {
+                    if panicking() {
+                        return self.after.compare_exchange(current, new, Relaxed, Relaxed);
+                    }
                     let (success, wrong) = begin(Location::caller(), Op::Exchange, success, AcqRel);
                     match wrong {
                         None | Some(Wrong::Weakened) => {
                             let failure = if failure == SeqCst { Acquire } else { failure };
-                            self.0.compare_exchange(current, new, success, failure)
+                            let done = self.model.compare_exchange(current, new, success, failure);
+                            if done.is_ok() {
+                                self.after.store(new, Relaxed);
+                            }
+                            done
                         }
                         Some(wrong) => {
-                            let now = self.0.load(Acquire);
+                            let now = self.model.load(Acquire);
                             if now != current {
                                 return Err(now);
                             }
                             if wrong == Wrong::Torn {
-                                self.0.store(new, Release);
+                                self.model.store(new, Release);
                             }
                             Ok(now)
                         }
@@ -122,7 +153,7 @@ pub(crate) mod atomic {
                     failure: Ordering,
                     mut next: impl FnMut($value) -> Option<$value>,
                 ) -> Result<$value, $value> {
-                    let mut now = self.0.load(failure);
+                    let mut now = if panicking() { self.after.load(Relaxed) } else { self.model.load(failure) };
                     while let Some(new) = next(now) {
                         match self.compare_exchange(now, new, success, failure) {
                             Ok(before) => return Ok(before),
@@ -135,18 +166,25 @@ pub(crate) mod atomic {
                 $(
                     #[track_caller]
                     pub(crate) fn $modify(&self, operand: $value, ordering: Ordering) -> $value {
+                        if panicking() {
+                            return self.after.$modify(operand, Relaxed);
+                        }
                         let (ordering, wrong) = begin(Location::caller(), Op::Modify, ordering, AcqRel);
                         match wrong {
-                            Some(Wrong::Skipped) => self.0.load(Relaxed),
+                            Some(Wrong::Skipped) => self.model.load(Relaxed),
                             Some(Wrong::Torn) => {
-                                let before = self.0.load(Acquire);
+                                let before = self.model.load(Acquire);
                                 // As std computes it.
                                 let std = std::sync::atomic::$name::new(before);
                                 std.$modify(operand, Relaxed);
-                                self.0.store(std.into_inner(), Release);
+                                self.model.store(std.into_inner(), Release);
                                 before
                             }
-                            _ => self.0.$modify(operand, ordering),
+                            _ => {
+                                let before = self.model.$modify(operand, ordering);
+                                self.after.$modify(operand, Relaxed);
+                                before
+                            }
                         }
                     }
                 )*
@@ -201,7 +239,9 @@ impl<T: ?Sized> UnsafeCell<T> {
     /// Counts as a write, which takes place now.
     #[track_caller]
     pub(crate) fn get(&self) -> *mut T {
-        self.tracked.with_mut(|_| ());
+        if !panicking() {
+            self.tracked.with_mut(|_| ());
+        }
         self.value.get()
     }
 
@@ -213,7 +253,9 @@ impl<T: ?Sized> UnsafeCell<T> {
 /// For reading what is in the cell while others may read it, too.
 #[track_caller]
 pub(crate) fn read_only<T>(cell: &UnsafeCell<T>) -> *const T {
-    cell.tracked.with(|_| ());
+    if !panicking() {
+        cell.tracked.with(|_| ());
+    }
     cell.value.get()
 }
 
@@ -236,9 +278,8 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let lock = self.lock.get_or_init(|| loom::sync::Mutex::new(()));
-        let held = lock.lock().expect("never poisoned: its guards are dropped by threads that do not panic");
-        Ok(MutexGuard { value: &self.value, _held: held })
+        let held = || self.lock.get_or_init(|| loom::sync::Mutex::new(())).lock().expect("never poisoned");
+        Ok(MutexGuard { value: &self.value, held: (!panicking()).then(held) })
     }
 }
 
@@ -251,7 +292,15 @@ impl<T: Default> Default for Mutex<T> {
 /// See [`std::sync::MutexGuard`].
 pub(crate) struct MutexGuard<'a, T> {
     value: &'a cell::UnsafeCell<T>,
-    _held: loom::sync::MutexGuard<'a, ()>,
+    held: Option<loom::sync::MutexGuard<'a, ()>>,
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if panicking() {
+            std::mem::forget(self.held.take());
+        }
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {

@@ -3,7 +3,7 @@
 //! | model | threads | steps | property | planted bugs |
 //! |---|---|---|---|---|
 //! | value | sender, receiver | one sends, the other waits, with a new waker each time | it arrives; nobody waits for ever | finishing, or registering, without ordering or torn |
-//! | timeout | sender, receiver | the receiver looks, gives up waiting and is dropped, while the value is sent | the value is received, dropped or given back, once | the sender's leaving without ordering |
+//! | timeout | sender, receiver | the receiver looks, gives up waiting and is dropped, while the value is sent | the value is received, dropped or given back, once | closing without ordering |
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -85,4 +85,10 @@ fn timeout() {
 #[test]
 fn a_value_whose_receiver_gives_up_is_dropped_once() {
     check(4, timeout);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_closing_without_ordering_is_caught() {
+    check_flawed(weakened("channel/oneshot.rs", Op::Modify, AcqRel), 3, timeout);
 }
