@@ -1,8 +1,8 @@
 //! Making actors that compute yield: at `check!`, at smarm's calls, and never under `disable`.
 
 use std::future::ready;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use smarm::compat::await_future;

@@ -4,6 +4,8 @@ pub(crate) mod belongings;
 pub(crate) mod home;
 mod hooked;
 pub(crate) mod local;
+#[cfg(all(test, smarm_loom))]
+mod models;
 pub(crate) mod native;
 pub(crate) mod panic_hook;
 pub(crate) mod park;

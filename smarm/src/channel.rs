@@ -55,6 +55,8 @@ pub(crate) mod crowd;
 mod error;
 mod list;
 mod many;
+#[cfg(all(test, smarm_loom))]
+mod models;
 pub mod oneshot;
 mod receive;
 mod reserve;

@@ -26,6 +26,7 @@ pub mod mutex;
 pub mod net;
 mod pid;
 pub mod preempt;
+mod primitive;
 pub mod runtime;
 mod scheduler;
 pub mod scope;

@@ -36,12 +36,13 @@
 //! again would starve all others.
 
 mod error;
+#[cfg(all(test, smarm_loom))]
+mod models;
 #[cfg(test)]
 mod tests;
 
 pub use error::{LockError, TryLockError};
 
-use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -49,14 +50,15 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{LockResult, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::actor::park::{self, Interrupt, rouse};
 use crate::channel::waitlist::{Node, WaitList, Waiters};
+use crate::primitive::atomic::AtomicU8;
+use crate::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::primitive::{Step, UnsafeCell, constant, omits};
 use crate::sync::poison::{Poison, Stake};
 
 const FREE: u8 = 0;
@@ -135,13 +137,15 @@ impl<T: ?Sized> UnwindSafe for Mutex<T> {}
 impl<T: ?Sized> RefUnwindSafe for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// A mutex that is free.
-    pub const fn new(value: T) -> Self {
-        Mutex {
-            state: AtomicU8::new(FREE),
-            poison: Poison::new(),
-            waiters: Waiters::new(),
-            value: UnsafeCell::new(value),
+    constant! {
+        /// A mutex that is free.
+        pub const fn new(value: T) -> Self {
+            Mutex {
+                state: AtomicU8::new(FREE),
+                poison: Poison::new(),
+                waiters: Waiters::new(),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 
@@ -368,7 +372,7 @@ impl<T: ?Sized> Drop for Lock<'_, T> {
             self.mutex.note_if_empty(&list);
         }
         drop(list);
-        if waker.is_none() {
+        if waker.is_none() && !omits(Step::PassOn) {
             // It was handed over to this waiter, who does not want it any more.
             self.mutex.unlock();
         }

@@ -13,14 +13,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::Worker as Deque;
-
 use crate::actor::record::Record;
 use crate::actor::{panic_hook, park, scope, slot};
 use crate::config::{Config, InitError};
 use crate::host::native;
 use crate::join::{JoinError, JoinHandle};
 use crate::pid::Pid;
+use crate::primitive::deque::Worker as Deque;
 use crate::scheduler::core;
 use crate::scheduler::monitor;
 use crate::scheduler::shared::Shared;

@@ -19,14 +19,16 @@
 //! stranger's host for nothing.
 
 use std::ptr;
-use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, SeqCst},
-};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use std::task::Waker;
 
 use super::slot::{Slot, slot};
+use crate::primitive::atomic::{
+    AtomicU32, AtomicUsize,
+    Ordering::{Acquire, Relaxed, SeqCst},
+};
+use crate::primitive::{Mutex, leak};
 
 /// The worker runs, or will look at its inbox before it sleeps.
 const AWAKE: u32 = 0;
@@ -81,13 +83,13 @@ impl Pulse {
 }
 
 /// Homes that no worker uses now.
-static SPARE: Mutex<Vec<&'static Home>> = Mutex::new(Vec::new());
+static SPARE: std::sync::Mutex<Vec<&'static Home>> = std::sync::Mutex::new(Vec::new());
 
 impl Home {
     /// A home that was used before, or a new one.
     pub(crate) fn claim() -> &'static Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| Box::leak(Box::default()))
+        spare.unwrap_or_else(|| leak(Self::default()))
     }
 
     /// Gives the home back. Its inbox must be empty and its worker gone.
@@ -100,7 +102,10 @@ impl Home {
             counter.store(0, Relaxed);
         }
         self.pulse.run(None);
-        SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        // A model's home is of no use to its next execution.
+        if !cfg!(all(test, smarm_loom)) {
+            SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        }
     }
 
     /// Queues an actor which the caller has moved out of `PARKED`. Says whether the caller must
@@ -122,7 +127,9 @@ impl Home {
     /// Whether the inbox holds an actor.
     #[inline(always)]
     pub(crate) fn has_mail(&self) -> bool {
-        self.inbox.load(Acquire) != 0
+        // SeqCst: as step 2 of the sleep protocol it comes after the swap in `fall_asleep`, which orders no
+        // load that is less. A plain load all the same.
+        self.inbox.load(SeqCst) != 0
     }
 
     /// Takes all actors out of the inbox, the one that came first first. By the worker.

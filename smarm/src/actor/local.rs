@@ -40,9 +40,10 @@ use crate::context::{self, Context};
 use crate::hooks::Hooks;
 use crate::host;
 use crate::pid::Pid;
+use crate::primitive;
 use crate::timer::wheel::Wheel;
 
-thread_local! {
+primitive::thread_local! {
     /// The worker that was polled last on this thread and is still there.
     static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
 }

@@ -16,12 +16,11 @@
 //! The phase stands in the low bits of the pointer to the worker's [`Home`], which other threads read:
 //! one store changes it, and who compares the pointer has the phase.
 
-use std::sync::atomic::{
+use super::home::Home;
+use crate::primitive::atomic::{
     AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
-
-use super::home::Home;
 
 const RUNNABLE: usize = 0;
 const NOTIFIED: usize = 1;
@@ -58,6 +57,11 @@ pub(crate) enum Commit {
 pub(crate) struct Seat(AtomicUsize);
 
 impl Seat {
+    #[cfg(all(test, smarm_loom))]
+    pub(super) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
     /// Nobody's: a new actor that no worker has started. By who took the slot from the free list.
     #[inline(always)]
     pub(crate) fn vacate(&self) {

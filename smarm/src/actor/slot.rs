@@ -23,6 +23,7 @@ use super::state::State;
 use super::waker::{PidWaker, waker};
 use crate::context::Context;
 use crate::pid::Pid;
+use crate::primitive;
 use crate::stack::{
     StackError,
     area::{AREAS, Area},
@@ -47,7 +48,7 @@ pub(crate) struct Slot {
     /// waits so.
     pub(crate) errand: Cell<*mut Errand>,
     /// The next slot in an inbox, plus one; 0 ends the list.
-    pub(crate) link: AtomicU32,
+    pub(crate) link: primitive::atomic::AtomicU32,
     index: AtomicU32,
 }
 
@@ -56,6 +57,7 @@ pub(crate) struct Slot {
 unsafe impl Sync for Slot {}
 
 // Beside a sanitizer's mark, a slot takes two lines.
+#[cfg(not(all(test, smarm_loom)))]
 const _: () = assert!(size_of::<Slot>() == 64 || cfg!(smarm_sanitizer));
 
 impl Slot {
@@ -108,7 +110,11 @@ static GROW: Mutex<[Option<Reservation>; AREAS]> = Mutex::new([const { None }; A
 /// Slots are mapped in steps of this many.
 const STEP: usize = 4096;
 
+#[cfg(all(test, smarm_loom))]
+pub(crate) use self::modelled::slot;
+
 /// The slot with this index, which must have been handed out by [`prepare`] before.
+#[cfg(not(all(test, smarm_loom)))]
 #[inline(always)]
 pub(crate) fn slot(index: u32) -> &'static Slot {
     let table = &TABLES[Area::of(index).id()];
@@ -166,4 +172,38 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
         let grown = area.grown().min(TABLES[area.id()].mapped.load(Acquire) as u32);
         (0..grown).map(move |number| slot(area.index(number)))
     })
+}
+
+/// Slots for models: few, and new for each execution.
+#[cfg(all(test, smarm_loom))]
+pub(crate) mod modelled {
+    use super::*;
+    use crate::primitive::model::keep;
+    use std::cell::RefCell;
+
+    thread_local! {
+        static SLOTS: RefCell<Vec<&'static Slot>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Makes so many free slots, in place of those of the execution before.
+    pub(crate) fn prepare(count: u32) -> Vec<&'static Slot> {
+        let fresh = |index| {
+            keep(Slot {
+                state: State::new(0),
+                context: UnsafeCell::new(Context::EMPTY),
+                seat: Seat::new(),
+                errand: Cell::new(std::ptr::null_mut()),
+                link: primitive::atomic::AtomicU32::new(0),
+                index: AtomicU32::new(index),
+            })
+        };
+        let slots: Vec<_> = (0..count).map(fresh).collect();
+        SLOTS.set(slots.clone());
+        slots
+    }
+
+    /// As the real one.
+    pub(crate) fn slot(index: u32) -> &'static Slot {
+        SLOTS.with_borrow(|slots| slots[index as usize])
+    }
 }

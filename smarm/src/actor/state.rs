@@ -43,12 +43,11 @@
 //! Rejected: running and parked in this word too, which made each park and each wake on one thread a
 //! read-modify-write: 4 of the 10 in a round trip of messages, and a third of its time.
 
-use std::sync::atomic::{
+use crate::pid::INDEX_BITS;
+use crate::primitive::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
-
-use crate::pid::INDEX_BITS;
 
 const LIVE: u64 = 1;
 const EXPOSED: u64 = 1 << 1;
@@ -118,7 +117,7 @@ pub(crate) struct State(AtomicU64);
 
 impl State {
     #[cfg(test)]
-    fn new(generation: u64) -> Self {
+    pub(super) fn new(generation: u64) -> Self {
         Self(AtomicU64::new(generation << GENERATION_SHIFT))
     }
 

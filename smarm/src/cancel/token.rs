@@ -15,10 +15,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
-};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -26,6 +22,10 @@ use std::time::{Duration, Instant};
 use crate::actor::park::{self, Interrupt, rouse};
 use crate::actor::scope::{Cancel, Subscription};
 use crate::channel::waitlist::{Node, Waiters};
+use crate::primitive::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 
 /// Tells any number of actors, tasks and threads to stop. Clones are the same token.
 ///

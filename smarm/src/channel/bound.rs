@@ -43,15 +43,15 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::MutexGuard;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll, Waker, ready};
 
 use super::error::TrySendError;
 use super::list::List;
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::rouse;
+use crate::primitive::MutexGuard;
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// In `room`: senders are queued.
 const WAITERS: usize = 1;

@@ -75,11 +75,9 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use std::task::Waker;
 
 pub(super) use watch::Watch;
@@ -88,6 +86,9 @@ use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
 use crate::actor::park::rouse;
 use crate::context::prefetch;
+use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+use crate::primitive::{UnsafeCell, read_only};
 
 /// In `Tail::position`: the receiver closed the list, and later claims are void.
 const CLOSED: usize = 1;
@@ -253,7 +254,7 @@ impl<T> List<T> {
     unsafe fn wake(&self) {
         // SAFETY: the waker was written before the slot became WAITING, and the caller's swap made it
         // the only one to move it out.
-        let waker = unsafe { (*self.wait.waker.get()).assume_init_read() };
+        let waker = unsafe { (*read_only(&self.wait.waker)).assume_init_read() };
         // true => false. Release: the waker is moved out. Pairs with `register`.
         self.wait.armed.store(false, Release);
         rouse(waker);
@@ -483,7 +484,7 @@ impl<T> List<T> {
         if state == WAITING {
             // SAFETY: the waker was written before the slot became WAITING, by this receiver. A sender
             // may be moving it out right now, which is a read too; `will_wake` compares addresses.
-            if unsafe { (*self.wait.waker.get()).assume_init_ref() }.will_wake(waker) {
+            if unsafe { (*read_only(&self.wait.waker)).assume_init_ref() }.will_wake(waker) {
                 return Some(true);
             }
             // SAFETY: the caller's duty.
@@ -573,7 +574,7 @@ impl<T> Drop for List<T> {
             let freed = unsafe { Box::from_raw(block) };
             block = freed.next.load(Relaxed);
         }
-        let spare = *self.spare.get_mut();
+        let spare = self.spare.load(Relaxed);
         if !spare.is_null() {
             // SAFETY: as above.
             drop(unsafe { Box::from_raw(spare) });

@@ -44,23 +44,26 @@
 //! Rejected: a reference count beside the state (`Arc`), which costs a read-modify-write more on
 //! each side; taking the waker out to wake it, which makes the receiver wait for the sender.
 
+#[cfg(all(test, smarm_loom))]
+mod models;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::mem::{self, MaybeUninit};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::actor::park::{self, Interrupt, Running, rouse_by_ref};
+use crate::primitive::atomic::AtomicU8;
+use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::primitive::{UnsafeCell, read_only};
 
 /// The sender will not touch the value any more.
 const DONE: u8 = 1;
@@ -131,6 +134,8 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = unsafe {
         (&raw mut (*shared).state).write(AtomicU8::new(0));
         (&raw mut (*shared).finished).write(Cell::new(false));
+        #[cfg(all(test, smarm_loom))] // a model's cell has more in it than the value
+        (&raw mut (*shared).value).write(UnsafeCell::new(MaybeUninit::uninit()));
         (&raw mut (*shared).rx_waker).write(UnsafeCell::new(None));
         (&raw mut (*shared).tx_waker).write(UnsafeCell::new(None));
         NonNull::new_unchecked(shared)
@@ -195,7 +200,7 @@ impl<T> Sender<T> {
         }
         if seen & TX_WAITING != 0 {
             // SAFETY: with TX_WAITING set nobody writes the waker.
-            if unsafe { &*tx_waker.get() }.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            if unsafe { &*read_only(tx_waker) }.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
             }
             // TX_WAITING => _. If the receiver closed before, it may be reading the waker.
@@ -247,7 +252,7 @@ unsafe fn finish<T>(shared: NonNull<Shared<T>>, done: u8) -> bool {
     }
     // SAFETY: RX_WAITING was set when DONE was, so the receiver does not write the waker; and the
     // sender has not left.
-    if let Some(waker) = unsafe { &*rx_waker.get() } {
+    if let Some(waker) = unsafe { &*read_only(rx_waker) } {
         rouse_by_ref(waker);
     }
     // SAFETY: the sender's last access; the value, if any, is the receiver's.
@@ -369,7 +374,7 @@ impl<T> Receiver<T> {
         let Shared { state, rx_waker, .. } = self.shared();
         if seen & RX_WAITING != 0 {
             // SAFETY: with RX_WAITING set nobody writes the waker.
-            if unsafe { &*rx_waker.get() }.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            if unsafe { &*read_only(rx_waker) }.as_ref().is_some_and(|known| known.will_wake(waker)) {
                 return None;
             }
             // RX_WAITING => _. Pairs with the DONE of `finish`.
@@ -405,7 +410,7 @@ impl<T> Receiver<T> {
         let seen = state.fetch_or(RX_CLOSED, AcqRel);
         if seen & (TX_WAITING | RX_CLOSED | DONE) == TX_WAITING {
             // SAFETY: TX_WAITING was set when RX_CLOSED was, so the sender does not write the waker.
-            if let Some(waker) = unsafe { &*tx_waker.get() } {
+            if let Some(waker) = unsafe { &*read_only(tx_waker) } {
                 rouse_by_ref(waker);
             }
         }

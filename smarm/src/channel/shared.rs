@@ -4,14 +4,14 @@
 //! senders and receiver, the second to leave frees the allocation.
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicUsize, fence};
 use std::task::{Context, Poll};
 
 use super::bound::Bound;
 use super::error::{TryRecvError, TrySendError};
 use super::list::List;
 use super::many::Many;
+use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::primitive::atomic::{AtomicBool, AtomicUsize, fence};
 
 pub(super) struct Shared<T> {
     pub(super) list: List<T>,

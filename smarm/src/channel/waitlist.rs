@@ -25,8 +25,10 @@ use std::marker::PhantomPinned;
 use std::mem;
 use std::pin::Pin;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
+
+use crate::primitive::{Mutex, MutexGuard};
 
 /// One waiter's place. It is used under the lock of the one list that it was ever queued in.
 pub(crate) struct Node<E> {

@@ -17,12 +17,16 @@
 //! ask; but not once an event told of a hang-up, an error or urgent data, whose edge will not
 //! come again: such readiness lasts until an attempt really blocks.
 
+#[cfg(all(test, smarm_loom))]
+mod models;
+
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 use super::{Attempt, ReactorGone, WaitId};
+use crate::primitive::atomic::{AtomicU64, Ordering};
+use crate::primitive::{Mutex, MutexGuard, Step, omits};
 
 /// An attempt may succeed.
 const READY: u64 = 1;
@@ -127,7 +131,7 @@ impl Readiness {
         let waker = waker.clone();
         let mut waiters = self.lock();
         // Pairs with `change`, whose turn with the lock comes later if this does not see its word.
-        if self.state.load(Ordering::Acquire) != seen {
+        if !omits(Step::LookUnderLock) && self.state.load(Ordering::Acquire) != seen {
             drop(waiters);
             return false;
         }

@@ -215,6 +215,7 @@ fn impatient_waiters_never_lose_it() {
     assert_eq!(mutex.state.load(Relaxed), FREE);
 }
 
+#[cfg(not(smarm_loom))]
 #[test]
 fn it_works_for_unsized_values_in_statics_and_prints() {
     static COUNT: Mutex<u8> = Mutex::new(3);

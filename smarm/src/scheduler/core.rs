@@ -13,14 +13,13 @@
 //! Should one actor suddenly compute, the monitor's `overdue` mark ends the batch.
 
 mod idle;
+#[cfg(all(test, smarm_loom))]
+mod models;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::Instant;
-
-use crossbeam_deque::Worker as Deque;
 
 use self::idle::SPIN_RETRY;
 use super::shared::Shared;
@@ -29,6 +28,9 @@ use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::host::{self, Reactor, Turn};
+use crate::primitive::atomic::Ordering::{Relaxed, Release};
+use crate::primitive::deque::Worker as Deque;
+use crate::primitive::{Step, omits};
 use crate::stack::StackError;
 use crate::stack::area::Area;
 use crate::stack::pool::{self, LocalPool};
@@ -412,10 +414,16 @@ impl Core {
             Freed::UsedUp => unsafe { pool::retire(actor.index()) },
             Freed::Posted => return,
         }
+        self.count_end();
+    }
+
+    /// Counts an actor that has ended here.
+    #[inline(always)]
+    fn count_end(&self) {
         self.started.set(self.started.get() - 1);
         let ended = &self.local.home.pulse.ended;
         ended.store(ended.load(Relaxed) + 1, Release);
-        if self.shared.stopping() && self.shared.live() == 0 {
+        if self.shared.stopping() && !omits(Step::LastEnd) && self.shared.live() == 0 {
             self.shared.wake_all();
         }
     }

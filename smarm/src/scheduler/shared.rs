@@ -15,21 +15,21 @@
 //! every worker has the last look of (3) before it.
 
 use std::future::poll_fn;
-use std::sync::atomic::{
-    AtomicU8, AtomicUsize,
-    Ordering::{Acquire, Relaxed, SeqCst},
-    fence,
-};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 use std::time::Duration;
-
-use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::monitor::Monitor;
 use crate::actor::home::Home;
 use crate::actor::park::rouse;
 use crate::hooks::Installed;
+use crate::primitive::Mutex;
+use crate::primitive::atomic::{
+    AtomicU8, AtomicUsize,
+    Ordering::{Acquire, Relaxed, SeqCst},
+    fence,
+};
+use crate::primitive::deque::{self, Injector, Steal, Stealer};
 use crate::stack::area::Area;
 use crate::stack::guard::Guard;
 
@@ -244,7 +244,7 @@ impl Shared {
 
     /// Takes a new actor from the injector, and some more into `deque`.
     #[inline(always)]
-    pub(crate) fn take_injected(&self, deque: &crossbeam_deque::Worker<u32>) -> Option<u32> {
+    pub(crate) fn take_injected(&self, deque: &deque::Worker<u32>) -> Option<u32> {
         if self.injector.is_empty() {
             return None;
         }

@@ -11,12 +11,11 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_deque::Worker as Deque;
-
 use super::core::Core;
 use super::shared::Shared;
 use crate::actor::local::{Local, Place};
 use crate::host::{self, Reactor, Turn};
+use crate::primitive::deque::Worker as Deque;
 use crate::stack::overflow;
 
 /// Names a thread, never the same twice. What std has for this counts references.

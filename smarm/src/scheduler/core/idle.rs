@@ -3,6 +3,7 @@
 
 use super::Core;
 use crate::host::Turn;
+use crate::primitive::{Step, omits};
 use crate::timer::clock;
 
 /// How long a worker spins before it sleeps, in nanoseconds.
@@ -31,7 +32,7 @@ impl Core {
         self.announce_sleep();
         self.asleep.set(true);
         shared.sleep(self.searching.replace(false));
-        if local.home.has_mail() || shared.has_new_beside(self.index) {
+        if !omits(Step::SecondLook) && (local.home.has_mail() || shared.has_new_beside(self.index)) {
             self.rise();
             return None;
         }

@@ -1,0 +1,110 @@
+//! What the protocols are made of: atomics, fences, locks and shared cells, taken from here so that a model
+//! checker can take their place.
+//!
+//! | build | they come from | so that |
+//! |---|---|---|
+//! | any | `std`, re-exported | nothing is added, not even a call |
+//! | tests with `--cfg smarm_loom` | `modelled`, on loom | models try all interleavings, and all values that a load may give |
+//!
+//! A model stands beside the protocol that it checks, in a file `models.rs`, and calls the protocol's own code.
+//! `tests/models` builds and runs all of them.
+//!
+//! # What a model sees
+//! - *Interleavings*: every access to an atomic and every lock is a place where threads may change.
+//! - *Orderings*: a load may give any value that the memory model allows for the orderings of the code, so an
+//!   ordering that is too weak shows on x86, too.
+//! - *Races*: an [`UnsafeCell`] tells when two accesses, one of them a write, are not ordered. `get` counts
+//!   as a write; what may be read by several at once is got with [`read_only`].
+//! - *Lost wakes*: a thread that is never woken is a deadlock, which the checker reports.
+//!
+//! # Sequential consistency
+//! loom takes `SeqCst` accesses for `AcqRel` ones, but knows `fence(SeqCst)`. So a `SeqCst` access is modelled
+//! as such a fence followed by the access: one of the two ways in which compilers make them (the "leading
+//! fence" of Batty et al., *Clarifying and compiling C/C++ concurrency*, POPL 2012, sound for C++20). What a
+//! model finds is therefore a behaviour that the language allows. A plain `Acquire` load that comes after a
+//! `SeqCst` exchange is *not* ordered by it, as in the language, whatever x86 does.
+//!
+//! loom's fences order a little too much: also data of one thread before another's, if their fences come in
+//! that order. So a race on data that nothing but such a pair of fences orders would not be seen. Where data is
+//! handed on, smarm has `Release` and `Acquire` on one word.
+//!
+//! # Planted bugs
+//! A check that nobody has seen fail is no check. Each property has models with a bug in it, which must panic:
+//! an ordering is weakened, an operation skipped or torn, or a step left out; see `flaw`. Orderings are changed
+//! from outside, by the place of the operation; only where a whole step is left out does the code ask
+//! [`omits`], which is `false` at compile time in every other build.
+
+#[cfg(all(test, smarm_loom))]
+pub(crate) mod flaw;
+#[cfg(all(test, smarm_loom))]
+pub(crate) mod model;
+#[cfg(all(test, smarm_loom))]
+mod modelled;
+
+#[cfg(all(test, smarm_loom))]
+pub(crate) use self::{
+    flaw::omits,
+    model::keep as leak,
+    modelled::{LocalKey, Mutex, MutexGuard, UnsafeCell, atomic, deque, read_only, thread_local},
+};
+
+#[cfg(not(all(test, smarm_loom)))]
+pub(crate) use self::native::*;
+
+/// A function that is `const`, but for models, whose atomics cannot be made at compile time.
+macro_rules! constant {
+    ($(#[$attribute:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(all(test, smarm_loom)))]
+        $(#[$attribute])*
+        $vis const fn $($rest)*
+
+        #[cfg(all(test, smarm_loom))]
+        $(#[$attribute])*
+        $vis fn $($rest)*
+    };
+}
+pub(crate) use constant;
+
+/// A step of a protocol that a model can leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A worker's second look, after it has announced its sleep.
+    SecondLook,
+    /// A waiter of a mutex that is given up passes on what it was handed.
+    PassOn,
+    /// The look at the readiness under the lock.
+    LookUnderLock,
+    /// The last actor's end wakes the workers of a runtime that shuts down.
+    LastEnd,
+}
+
+/// The real ones.
+#[cfg(not(all(test, smarm_loom)))]
+mod native {
+    pub(crate) use std::{
+        cell::UnsafeCell,
+        sync::{Mutex, MutexGuard, atomic},
+        thread_local,
+    };
+
+    pub(crate) use crossbeam_deque as deque;
+
+    use super::Step;
+
+    /// Makes a value that lives for ever; in a model, until its execution is over.
+    pub(crate) fn leak<T>(value: T) -> &'static T {
+        Box::leak(Box::new(value))
+    }
+
+    /// For reading what is in the cell while others may read it, too.
+    #[inline(always)]
+    pub(crate) fn read_only<T>(cell: &UnsafeCell<T>) -> *const T {
+        cell.get()
+    }
+
+    /// Whether a model wants this step left out.
+    #[inline(always)]
+    pub(crate) const fn omits(_: Step) -> bool {
+        false
+    }
+}
