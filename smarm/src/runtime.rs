@@ -17,6 +17,7 @@ use crossbeam_deque::Worker as Deque;
 
 use crate::actor::record::Record;
 use crate::actor::{panic_hook, park, scope, slot};
+use crate::chaos;
 use crate::config::{Config, InitError};
 use crate::host::native;
 use crate::join::{JoinError, JoinHandle};
@@ -281,6 +282,7 @@ impl Drop for Runtime {
             && let Err(error) = self.end(DROP_PATIENCE)
         {
             eprintln!("smarm: {error}");
+            chaos::postscript();
         }
     }
 }

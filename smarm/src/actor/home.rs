@@ -99,6 +99,7 @@ impl Home {
         for counter in [&self.pulse.spawned, &self.pulse.ended] {
             counter.store(0, Relaxed);
         }
+        self.pulse.switches.store(0, Relaxed); // what a seed brings in chaos mode depends on it
         self.pulse.run(None);
         SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);
     }

@@ -13,6 +13,7 @@ use std::thread;
 
 use super::local::{Local, Place};
 use super::record::Record;
+use crate::chaos;
 
 /// Wraps the process's panic hook, the first time.
 pub(crate) fn install() {
@@ -25,7 +26,8 @@ pub(crate) fn install() {
         let inner = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let Some((local, actor)) = Local::running() else {
-                return inner(info);
+                inner(info);
+                return chaos::postscript();
             };
             // SAFETY: the record of the running actor is alive, and this is its own stack.
             let record: &Record = unsafe { &*actor.record() };
@@ -33,6 +35,7 @@ pub(crate) fn install() {
             record.place.set(info.location().map(|place| place.to_string().into()));
             local.set_place(Place::InHook);
             inner(info);
+            chaos::postscript();
             local.set_place(Place::Actor);
         }));
     });

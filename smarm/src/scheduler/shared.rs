@@ -28,6 +28,7 @@ use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::monitor::Monitor;
 use crate::actor::home::Home;
+use crate::chaos::Choice;
 use crate::hooks::Installed;
 use crate::stack::area::Area;
 use crate::stack::guard::Guard;
@@ -48,6 +49,7 @@ pub(crate) struct Settings {
     /// The last generation that a slot may have: smaller in tests.
     pub(crate) last_generation: u64,
     pub(crate) hooks: Installed,
+    pub(crate) chaos: Choice,
 }
 
 /// See the module doc.
