@@ -381,7 +381,8 @@ impl Core {
     #[cold]
     fn oldest_new(&self) -> Option<u32> {
         let injected = self.shared.take_injected(&self.deque);
-        injected.or_else(|| self.fresh.borrow_mut().pop_front()).or_else(|| self.shared.steal(self.index))
+        // What was injected may have come to a single worker's deque in a batch, and before any of its own.
+        injected.or_else(|| self.shared.steal(self.index)).or_else(|| self.fresh.borrow_mut().pop_front())
     }
 
     /// Makes a new actor this worker's, for ever.
