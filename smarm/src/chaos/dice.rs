@@ -155,9 +155,9 @@ pub(crate) fn postscript() {
     };
     match said {
         Some((chaos, Some(worker))) => {
-            eprintln!("smarm: in chaos mode, on worker {worker}: {chaos} repeats it")
+            eprintln!("in smarm's chaos mode, on worker {worker}: {chaos} repeats it")
         }
-        Some((chaos, None)) => eprintln!("smarm: in chaos mode: {chaos} repeats it"),
+        Some((chaos, None)) => eprintln!("in smarm's chaos mode: {chaos} repeats it"),
         None => {}
     }
 }
