@@ -509,15 +509,26 @@ impl Local {
     #[inline(always)]
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         // SAFETY: passed on.
-        let poll =
-            || unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } };
-        if poll().is_ready() || chaos::strikes(Kind::Polls) && poll().is_ready() {
+        let mut polled = unsafe { self.poll_errand(actor) };
+        if chaos::strikes(Kind::Polls) && polled.is_pending() {
+            // SAFETY: passed on.
+            polled = unsafe { self.poll_errand(actor) };
+        }
+        if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
             return true;
         }
         self.mind_budget();
         self.commit(actor);
         false
+    }
+
+    /// # Safety
+    /// As for [`poll`](Self::poll).
+    #[inline(always)]
+    unsafe fn poll_errand(&self, actor: &'static Slot) -> Poll<()> {
+        // SAFETY: passed on.
+        unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } }
     }
 
     /// Polls the actor's errand, without hooks.
