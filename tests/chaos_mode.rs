@@ -263,13 +263,13 @@ fn what_an_ended_actor_left_on_its_stack_is_gone() {
                 unsafe { std::ptr::with_exposed_provenance::<u64>(address & !7).read_volatile() }
             };
             let address = smarm::spawn(|| {
-                let secret = std::hint::black_box([0x5ec2_e7u64; 16]);
+                let secret = std::hint::black_box([0x5ec2_e75e_u64; 16]);
                 (&raw const secret).expose_provenance()
             });
             let address = address.join().unwrap();
             smarm::yield_now(); // now it has left its stack
             for word in 0..16 {
-                assert_ne!(of_stack(address + 8 * word), 0x5ec2_e7);
+                assert_ne!(of_stack(address + 8 * word), 0x5ec2_e75e);
             }
             assert_eq!(of_stack(address), of_stack(address + 8), "one pattern");
         });

@@ -64,7 +64,7 @@ impl Config {
             mprotect_guards: false,
             last_generation: LAST_GENERATION,
             hooks: Installed::default(),
-            chaos: Choice::default(),
+            chaos: Choice::NONE,
         }
     }
 

@@ -4,10 +4,12 @@ use super::Kind;
 use crate::pid::Pid;
 
 /// What a configuration says about chaos: nothing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice;
 
 impl Choice {
+    pub(crate) const NONE: Self = Self;
+
     #[inline(always)]
     pub(crate) fn settled(self) -> Self {
         self

@@ -240,10 +240,13 @@ impl fmt::Debug for Chaos {
 }
 
 /// What a configuration says about chaos.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice(pub(crate) Option<Chaos>);
 
 impl Choice {
+    /// The configuration says nothing.
+    pub(crate) const NONE: Self = Self(None);
+
     /// As the environment says, if the configuration says nothing.
     pub(crate) fn settled(self) -> Self {
         Self(self.0.or_else(Chaos::of_environment))
