@@ -103,14 +103,16 @@ fn a_panic_after_many_waits_is_caught_at_the_entry() {
 fn a_result_whose_drop_panics_does_no_harm_when_nobody_wants_it() {
     within(PATIENCE, || {
         smarm::run(|| {
-            let ended = Signal::new();
-            let theirs = ended.clone();
+            let (ended, detached) = (Signal::new(), Signal::new());
+            let (theirs, nobody_wants_it) = (ended.clone(), detached.clone());
             drop(smarm::spawn(move || {
+                nobody_wants_it.wait(1);
                 OnDrop(move || {
                     theirs.raise();
                     panic!("in the drop of a result, on purpose");
                 })
             }));
+            detached.raise();
             ended.wait(1);
             assert_eq!(smarm::spawn(|| 1).join().unwrap(), 1);
         });

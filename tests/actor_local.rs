@@ -193,10 +193,14 @@ fn a_result_that_nobody_wants_finds_no_values_any_more() {
     }
     within(PATIENCE, || {
         workers(1).run(|| {
-            drop(smarm::spawn(|| {
+            let detached = Signal::new();
+            let theirs = detached.clone();
+            drop(smarm::spawn(move || {
                 COUNT.set(1);
+                theirs.wait(1);
                 Unwanted
             }));
+            detached.raise();
             while SEEN.load(SeqCst) == 0 {
                 smarm::yield_now();
             }

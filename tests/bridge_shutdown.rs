@@ -85,17 +85,14 @@ fn a_shutdown_that_runs_out_of_patience_names_who_runs_on() {
         let runtime = on_tokio(1);
         let (go, running) = (Arc::new(AtomicBool::new(false)), Signal::new());
         let (theirs, raise) = (go.clone(), running.clone());
-        let stubborn = runtime.run(|| {
-            smarm::Builder::new()
-                .name("stubborn")
-                .spawn(move || {
-                    raise.raise();
-                    while !theirs.load(SeqCst) {
-                        thread::yield_now();
-                    }
-                })
-                .unwrap()
-        });
+        let keeps_its_worker = move || {
+            raise.raise();
+            while !theirs.load(SeqCst) {
+                thread::yield_now();
+            }
+        };
+        let stubborn = smarm::Builder::new().runtime(&runtime.handle()).name("stubborn");
+        let stubborn = stubborn.spawn(keeps_its_worker).unwrap();
         running.wait(1);
         let error = runtime.shutdown(Duration::from_millis(1)).unwrap_err();
         assert_eq!(error.actors(), [(stubborn.pid(), "stubborn".to_owned())]);

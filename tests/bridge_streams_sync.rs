@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridge_support::{last_worker, on_tokio, spawn_on};
+use bridge_support::{last_worker, on_tokio, on_tokio_with, spawn_on};
+use smarm::Config;
 use smarm_compat::await_future;
 use smarm_compat::io::SyncIo;
-use smarm_workspace::{Drops, PATIENCE, panic_message, within};
+use smarm_workspace::{Drops, PATIENCE, Signal, calm, panic_message, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -273,11 +274,14 @@ fn a_wait_in_a_killed_actors_destructor_says_that_it_was_cancelled() {
         let (near, mut far) = pipe(2);
         far.write_all(b"ab").unwrap();
         let (sender, results) = smarm::channel();
+        let begun = Signal::new();
+        let theirs = begun.clone();
         let reader = smarm::spawn_local(move || {
             let _reads = ReadsWhenDropped(near, sender);
+            theirs.raise();
             smarm::sleep(FOR_EVER);
         });
-        smarm::yield_now();
+        begun.wait(1);
         reader.kill();
         assert!(reader.join().unwrap_err().is_killed());
         assert_eq!(results.recv().unwrap().unwrap(), 2); // it was ready
@@ -394,7 +398,9 @@ fn an_empty_buffer_never_waits() {
 
 #[test]
 fn lines_are_read_from_tokios_buffer() {
-    in_actor(|| {
+    // How much is there at each look depends on how far the writer has come.
+    let in_calm = |test: fn()| within(PATIENCE, || on_tokio_with(calm(Config::exact(1))).run(test));
+    in_calm(|| {
         let (near, mut far) = pipe(10);
         let writer = smarm::spawn_local(move || {
             for n in 0..100 {

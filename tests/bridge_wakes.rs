@@ -8,7 +8,7 @@ use std::thread;
 
 use bridge_support::{on_tokio, spawn_on, tokio_of, turns};
 use smarm_compat::await_future;
-use smarm_workspace::{PATIENCE, Signal, child, within};
+use smarm_workspace::{PATIENCE, Signal, child, until, within};
 
 #[test]
 fn wakes_from_foreign_threads_are_kept() {
@@ -134,8 +134,7 @@ fn a_wake_for_nothing_does_not_resume_the_actor() {
                 count.fetch_add(1, SeqCst);
             });
             for _ in 0..100 {
-                smarm::yield_now();
-                assert_eq!(signal.waiting(), 1);
+                until(|| signal.waiting() == 1);
                 signal.rouse();
             }
             assert_eq!(resumed.load(SeqCst), 0);

@@ -51,7 +51,7 @@ fn a_future_is_polled_on_a_deep_stack_that_is_not_the_actors() {
                 assert!(there - deep(there, DEEP) >= DEEP);
                 reached.as_mut().poll(cx)
             }));
-            assert_eq!(polls, 2);
+            assert!(polls >= 2);
             let inside = on_native_stack(|| {
                 let there = here();
                 there - deep(there, DEEP)
@@ -418,12 +418,12 @@ fn blocking_calls_inside_a_poll_are_refused() {
     within(PATIENCE, || {
         let runtime = workers(1);
         runtime.run(|| {
-            let child = smarm::spawn(|| ());
+            let child = smarm::spawn(|| smarm::sleep(Duration::MAX));
             let text = panic_message(|| await_future(async { child.join() }));
             assert!(text.contains("inside a future that an actor awaits"), "{text}");
             let text = panic_message(|| await_future(async { smarm::sleep(Duration::MAX) }));
             assert!(text.contains("inside a future that an actor awaits"), "{text}");
-            let other = smarm::spawn(|| ());
+            let other = smarm::spawn(|| smarm::sleep(Duration::MAX));
             let text =
                 panic_message(|| await_future(async { other.join_timeout(Duration::from_secs(1)).is_ok() }));
             assert!(text.contains("inside a future that an actor awaits"), "{text}");
@@ -464,7 +464,7 @@ fn a_runtime_dropped_where_nothing_may_wait_ends_by_itself() {
 fn blocking_calls_on_the_native_stack_are_refused() {
     within(PATIENCE, || {
         smarm::run(|| {
-            let child = smarm::spawn(|| 1);
+            let child = smarm::spawn(|| smarm::sleep(Duration::MAX));
             let text = panic_message(|| on_native_stack(|| child.join()));
             assert!(text.contains("on_native_stack"), "{text}");
             let text = panic_message(|| on_native_stack(|| await_future(pending::<()>())));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use smarm::compat::{await_future, await_timeout, on_native_stack};
 use smarm::hooks::{self, Hooks, Saved};
 use smarm::{Config, JoinError, Pid, Runtime};
-use smarm_workspace::{Drops, OnDrop, PATIENCE, Signal, child, within};
+use smarm_workspace::{Drops, OnDrop, PATIENCE, Signal, calm, child, within};
 
 #[global_allocator]
 static ALLOCATOR: smarm::preempt::Allocator = smarm::preempt::Allocator::new();
@@ -276,7 +276,7 @@ impl Journal {
 fn slices_are_paired_from_the_first_to_the_last_and_never_overlap() {
     within(PATIENCE, || {
         let journal = Journal::default();
-        let config = Config::exact(1).hooks(journal.hooks());
+        let config = calm(Config::exact(1)).hooks(journal.hooks()); // slices are counted
         let (plain, waiting, killed) = smarm::runtime::init(config).run(|| {
             let plain = smarm::spawn(|| ());
             let waiting = smarm::spawn(|| {

@@ -194,7 +194,9 @@ fn the_panic_hook_of_an_actor_is_never_left() {
         }));
         smarm::run(|| {
             let actor = smarm::spawn(|| {
+                let undisturbed = smarm::preempt::disable(); // the neighbour comes no sooner
                 drop(smarm::spawn(|| NEIGHBOUR_RAN.store(true, SeqCst)));
+                drop(undisturbed);
                 panic!("boom");
             });
             assert!(actor.join().unwrap_err().is_panic());

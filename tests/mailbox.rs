@@ -189,9 +189,15 @@ fn a_mailbox_goes_with_its_actor_however_that_ends() {
 fn a_receiver_that_outlives_its_actor_is_reached_no_more() {
     within(PATIENCE, || {
         workers(1).run(|| {
-            let actor = mailbox::spawn(|rx: Receiver<u8>| rx);
+            let sent = Signal::new();
+            let theirs = sent.clone();
+            let actor = mailbox::spawn(move |rx: Receiver<u8>| {
+                theirs.wait(1);
+                rx
+            });
             let pid = actor.pid();
             pid.send(1_u8).unwrap();
+            sent.raise();
             let rx = actor.join().unwrap();
             assert_eq!(pid.send(2_u8), Err(SendError::NoActor(2)));
             assert_eq!((rx.recv(), rx.recv()), (Ok(1), Err(RecvError::Closed)));

@@ -63,11 +63,12 @@ fn it_is_handed_over_in_the_order_of_asking() {
                 .map(|n| {
                     let (order, theirs) = (order.clone(), asking.clone());
                     let actor = smarm::spawn(move || {
+                        // From here on it leaves its worker only to wait for the lock.
+                        let _undisturbed = smarm::preempt::disable();
                         theirs.raise();
                         order.lock(LONG).unwrap().push(n);
                     });
                     until(|| asking.count() == n + 1);
-                    smarm::yield_now();
                     actor
                 })
                 .collect();

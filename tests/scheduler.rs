@@ -278,6 +278,37 @@ fn an_old_new_actor_does_not_starve_behind_newer_ones() {
 }
 
 #[test]
+fn an_actor_from_outside_does_not_starve_behind_newer_ones_from_inside() {
+    const OUTSIDE: usize = 16;
+    within(PATIENCE, || {
+        let (runtime, mut worker) = by_hand();
+        let begun = Arc::new(AtomicUsize::new(0));
+        // All of them come in one batch, and each of them keeps the own queue of new actors full.
+        let outside: Vec<_> = (0..OUTSIDE)
+            .map(|_| {
+                let begun = begun.clone();
+                let keeps_the_queue_full = move || {
+                    begun.fetch_add(1, SeqCst);
+                    for _ in 0..10_000 {
+                        if begun.load(SeqCst) == OUTSIDE {
+                            return;
+                        }
+                        drop(smarm::spawn(|| ()));
+                        smarm::yield_now();
+                    }
+                    panic!("{} of {OUTSIDE} have begun", begun.load(SeqCst));
+                };
+                runtime.spawn(keeps_the_queue_full).unwrap()
+            })
+            .collect();
+        settle(&mut worker);
+        outside.into_iter().for_each(|actor| actor.join().unwrap());
+        assert_eq!(begun.load(SeqCst), OUTSIDE);
+        drop(worker);
+    });
+}
+
+#[test]
 fn a_queued_actor_does_not_starve_behind_two_that_wake_each_other_for_ever() {
     within(PATIENCE, || {
         let runtime = workers(1);

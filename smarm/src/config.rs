@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+#[cfg(feature = "chaos")]
+use crate::chaos::Chaos;
+use crate::chaos::Choice;
 use crate::hooks::{Hooks, Installed};
 use crate::pid::LAST_GENERATION;
 use crate::scheduler::shared::Settings;
@@ -40,6 +43,7 @@ pub struct Config {
     mprotect_guards: bool,
     last_generation: u64,
     hooks: Installed,
+    chaos: Choice,
 }
 
 impl Default for Config {
@@ -60,6 +64,7 @@ impl Config {
             mprotect_guards: false,
             last_generation: LAST_GENERATION,
             hooks: Installed::default(),
+            chaos: Choice::NONE,
         }
     }
 
@@ -103,6 +108,13 @@ impl Config {
         self
     }
 
+    /// Disturbs what is not promised, as this says, in place of what the environment says; see [`Chaos`].
+    #[cfg(feature = "chaos")]
+    pub fn chaos(mut self, chaos: Chaos) -> Self {
+        self.chaos = Choice(Some(chaos));
+        self
+    }
+
     #[cfg(test)]
     pub(crate) fn last_generation(mut self, last: u64) -> Self {
         self.last_generation = last;
@@ -125,6 +137,7 @@ impl Config {
             slice: self.slice,
             last_generation: self.last_generation,
             hooks: self.hooks.clone(),
+            chaos: self.chaos.settled(),
         })
     }
 }

@@ -10,6 +10,7 @@ mod actor;
 pub mod actor_local;
 pub mod cancel;
 pub mod channel;
+mod chaos;
 pub mod compat;
 mod config;
 mod context;
@@ -40,6 +41,8 @@ mod timer;
 pub use actor_local::ActorLocal;
 pub use cancel::{CancelToken, shield, with_cancel, with_deadline, with_timeout};
 pub use channel::{Receiver, Sender, channel};
+#[cfg(feature = "chaos")]
+pub use chaos::Chaos;
 pub use compat::on_native_stack;
 pub use config::{Config, DEFAULT_SLICE, DEFAULT_STACK_SIZE, InitError, StackSizeError};
 pub use current::{Current, current, self_pid, sleep, sleep_until, try_self_pid, yield_now};

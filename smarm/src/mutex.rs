@@ -182,7 +182,9 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock(&self, timeout: Duration) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
+        park::chaos_point();
         if self.try_acquire() {
+            park::chaos_point();
             return self.guard();
         }
         self.wait_until(Instant::now().checked_add(timeout))

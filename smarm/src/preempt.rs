@@ -39,6 +39,7 @@ use std::thread;
 use crate::actor::local::Local;
 use crate::actor::park::{self, Running};
 use crate::actor::record;
+use crate::chaos;
 use crate::context::stack_pointer;
 use crate::stack::area;
 
@@ -175,7 +176,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Allocator<A> {
 
 #[inline(always)]
 fn yield_if_overdue() {
-    if Local::current().is_some_and(Local::overdue) {
+    if chaos::on() || Local::current().is_some_and(Local::overdue) {
         yield_at_allocation();
     }
 }

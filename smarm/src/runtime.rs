@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::record::Record;
 use crate::actor::{panic_hook, park, scope, slot};
+use crate::chaos;
 use crate::config::{Config, InitError};
 use crate::host::native;
 use crate::join::{JoinError, JoinHandle};
@@ -280,6 +281,7 @@ impl Drop for Runtime {
             && let Err(error) = self.end(DROP_PATIENCE)
         {
             eprintln!("smarm: {error}");
+            chaos::postscript();
         }
     }
 }

@@ -57,6 +57,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    park::chaos_point();
     let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
     match core.acquire(core.shared.settings.area) {
         // SAFETY: `Send` and `'static`; the stack was just acquired.

@@ -42,6 +42,7 @@ mod child;
 mod error;
 pub(crate) mod guard;
 pub(crate) mod overflow;
+pub(crate) mod poison;
 pub(crate) mod pool;
 pub(crate) mod reserve;
 pub(crate) mod shelf;

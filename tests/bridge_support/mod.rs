@@ -19,10 +19,14 @@ pub fn on_tokio(workers: usize) -> Runtime {
     smarm_compat::Builder::new().workers(workers).start().expect("the runtime starts")
 }
 
+/// As [`on_tokio`], of this configuration.
+pub fn on_tokio_with(config: Config) -> Runtime {
+    smarm_compat::Builder::new().config(config).start().expect("the runtime starts")
+}
+
 /// One worker, on which an actor that computes is made to yield after a millisecond or two.
 pub fn on_tokio_with_short_slices() -> Runtime {
-    let config = Config::exact(1).slice(Duration::from_millis(1));
-    smarm_compat::Builder::new().config(config).start().expect("the runtime starts")
+    on_tokio_with(Config::exact(1).slice(Duration::from_millis(1)))
 }
 
 /// An actor on a certain worker of the caller's runtime.

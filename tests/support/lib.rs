@@ -26,6 +26,14 @@ pub fn workers(count: usize) -> Runtime {
     smarm::runtime::init(Config::exact(count))
 }
 
+/// This configuration without chaos, whatever the environment says: for tests of what chaos disturbs, such as
+/// the number of allocations or system calls, and the length of slices.
+pub fn calm(config: Config) -> Config {
+    #[cfg(feature = "chaos")]
+    let config = config.chaos(smarm::Chaos::off());
+    config
+}
+
 /// Lets others run until `condition` holds: other actors in an actor, other threads elsewhere.
 pub fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {

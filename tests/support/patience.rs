@@ -15,7 +15,9 @@ pub fn within<R, F: FnOnce() -> R>(patience: Duration, f: F) -> R {
     let (done, waiting) = channel::<()>();
     let watchdog = thread::spawn(move || {
         if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("the test {name} still waits after {patience:?}");
+            let chaos =
+                std::env::var("SMARM_CHAOS").map_or(String::new(), |seed| format!(" (SMARM_CHAOS={seed})"));
+            eprintln!("the test {name} still waits after {patience:?}{chaos}");
             std::process::abort();
         }
     });

@@ -101,6 +101,7 @@ impl Home {
         for counter in [&self.pulse.spawned, &self.pulse.ended] {
             counter.store(0, Relaxed);
         }
+        self.pulse.switches.store(0, Relaxed); // what a seed brings in chaos mode depends on it
         self.pulse.run(None);
         // A model's home is of no use to its next execution.
         if !cfg!(all(test, smarm_loom)) {

@@ -36,6 +36,7 @@ use super::native::Errand;
 use super::ring::Ring;
 use super::seat::{Commit, Woken};
 use super::slot::Slot;
+use crate::chaos::{self, Dice, Kind};
 use crate::context::{self, Context};
 use crate::hooks::Hooks;
 use crate::host;
@@ -117,10 +118,11 @@ pub(crate) struct Local {
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
     pub(super) hooks: Option<Arc<dyn Hooks>>,
+    dice: Dice,
 }
 
 impl Local {
-    pub(crate) fn new(home: &'static Home, now: u64, hooks: Option<Arc<dyn Hooks>>) -> Self {
+    pub(crate) fn new(home: &'static Home, now: u64, hooks: Option<Arc<dyn Hooks>>, dice: Dice) -> Self {
         Self {
             home,
             worker: UnsafeCell::new(Context::EMPTY),
@@ -140,6 +142,7 @@ impl Local {
             looking: Cell::new(Looking::NEW),
             mind_budget: Cell::new(false),
             hooks,
+            dice,
         }
     }
 
@@ -192,7 +195,7 @@ impl Local {
     /// Whether the monitor finds that the running slice has been too long.
     #[inline(always)]
     pub(crate) fn overdue(&self) -> bool {
-        self.home.pulse.overdue.load(Relaxed)
+        chaos::measures_slices() && self.home.pulse.overdue.load(Relaxed)
     }
 
     pub(crate) fn clear_overdue(&self) {
@@ -215,7 +218,8 @@ impl Local {
         // SAFETY: see `current`, and above.
         let (outer, local) = unsafe { (outer.as_ref(), &*this) };
         local.place.set(Place::Worker);
-        Entered { local, outer: outer.filter(|outer| outer.place.get() != Place::Host) }
+        let dice = local.dice.load();
+        Entered { local, outer: outer.filter(|outer| outer.place.get() != Place::Host), _dice: dice }
     }
 
     /// As [`enter`](Self::enter), if the worker [`stands_by`](Self::stands_by).
@@ -223,7 +227,7 @@ impl Local {
     pub(crate) fn enter_again(&self) -> Entered<'_> {
         debug_assert!(self.stands_by());
         self.place.set(Place::Worker);
-        Entered { local: self, outer: None }
+        Entered { local: self, outer: None, _dice: self.dice.load() }
     }
 
     /// Forgets this worker on its thread.
@@ -338,6 +342,14 @@ impl Local {
     /// Takes the actor that shall run next.
     #[inline(always)]
     pub(crate) fn next(&self) -> Option<&'static Slot> {
+        if chaos::on() {
+            if chaos::take_choice()
+                && let Some(chosen) = self.next.take()
+            {
+                return Some(chosen);
+            }
+            self.shuffle();
+        }
         if let Some(actor) = self.next.get() {
             self.next.set(None);
             let streak = self.streak.get();
@@ -354,11 +366,40 @@ impl Local {
         })
     }
 
+    /// In chaos mode: wakes actors for nothing, and has any of those queued come next.
+    #[cold]
+    fn shuffle(&self) {
+        while let Some(victim) = chaos::due(Some(self.tick())) {
+            wake(victim);
+        }
+        if !self.has_queued() || !chaos::strikes(Kind::Order) {
+            return;
+        }
+        if let Some(actor) = self.next.take() {
+            self.queue(actor);
+        }
+        self.with_ring(|ring| ring.bring_forward(chaos::below(ring.len())));
+    }
+
+    /// In chaos mode, when nobody is queued: wakes all who are to be woken for nothing. Says whether somebody can run.
+    pub(crate) fn wake_early(&self) -> bool {
+        while let Some(victim) = chaos::due(None) {
+            wake(victim);
+        }
+        self.has_queued()
+    }
+
+    /// Whether new actors have their turn at this tick.
+    #[inline(always)]
+    pub(crate) fn is_for_new(tick: u32) -> bool {
+        chaos::by_tick(tick, 0).unwrap_or(tick).is_multiple_of(NEW_EVERY)
+    }
+
     /// The actor to hand over to, if the worker need not come in between.
     #[inline(always)]
     fn heir(&self) -> Option<&'static Slot> {
         let tick = self.tick();
-        if tick == self.batch_end.get() || tick.is_multiple_of(NEW_EVERY) || self.overdue() {
+        if tick == self.batch_end.get() || Self::is_for_new(tick) || self.overdue() {
             return None;
         }
         if self.mind_budget.get() && (!self.has_queued() || self.ask_for_budget()) {
@@ -370,6 +411,7 @@ impl Local {
             return Some(heir);
         }
         self.next.set(Some(heir)); // for the worker, which polls first
+        chaos::keep_choice();
         None
     }
 
@@ -464,6 +506,7 @@ impl Local {
         // SAFETY: the actor is off its stack and not parked yet, so its record is this thread's.
         let ignores_kill = || unsafe { (*actor.record()).ignores_kill.get() };
         match actor.seat.commit(actor.state.load().killed() && !ignores_kill()) {
+            Commit::Parked if chaos::strikes(Kind::Wakes) => chaos::threaten(actor.pid(), self.tick()),
             Commit::Parked => {}
             // Behind the others: an actor that wakes itself must not keep them from running.
             Commit::Refused => self.queue(actor),
@@ -477,8 +520,11 @@ impl Local {
     #[inline(always)]
     unsafe fn poll(&self, actor: &'static Slot) -> bool {
         // SAFETY: passed on.
-        let polled =
-            unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } };
+        let mut polled = unsafe { self.poll_errand(actor) };
+        if chaos::strikes(Kind::Polls) && polled.is_pending() {
+            // SAFETY: passed on.
+            polled = unsafe { self.poll_errand(actor) };
+        }
         if polled.is_ready() {
             actor.errand.set(std::ptr::null_mut());
             return true;
@@ -486,6 +532,14 @@ impl Local {
         self.mind_budget();
         self.commit(actor);
         false
+    }
+
+    /// # Safety
+    /// As for [`poll`](Self::poll).
+    #[inline(always)]
+    unsafe fn poll_errand(&self, actor: &'static Slot) -> Poll<()> {
+        // SAFETY: passed on.
+        unsafe { if self.hooked() { self.poll_hooked(actor) } else { self.poll_plainly(actor) } }
     }
 
     /// Polls the actor's errand, without hooks.
@@ -576,6 +630,7 @@ pub(crate) struct Entered<'a> {
     local: &'a Local,
     /// The worker in the middle of whose poll this one is polled. It cannot go meanwhile.
     outer: Option<&'static Local>,
+    _dice: chaos::Loaded<'a>,
 }
 
 impl Drop for Entered<'_> {

@@ -14,6 +14,7 @@ use std::thread;
 
 use super::local::{Local, Place};
 use super::record::Record;
+use crate::chaos;
 
 /// The panics with which std ends the process, because unwinding has come to where it cannot go on: a
 /// destructor that panicked while another panic unwound, or a function that promises not to unwind.
@@ -51,7 +52,8 @@ pub(crate) fn install() {
                 name_the_actor();
             }
             let Some((local, actor)) = Local::running() else {
-                return inner(info);
+                inner(info);
+                return chaos::postscript();
             };
             // SAFETY: the record of the running actor is alive, and this is its own stack.
             let record: &Record = unsafe { &*actor.record() };
@@ -59,6 +61,7 @@ pub(crate) fn install() {
             record.place.set(info.location().map(|place| place.to_string().into()));
             local.set_place(Place::InHook);
             inner(info);
+            chaos::postscript();
             local.set_place(Place::Actor);
         }));
     });

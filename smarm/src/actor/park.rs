@@ -37,6 +37,7 @@ use super::record::Record;
 use super::scope::take_care;
 use super::slot::Slot;
 use super::waker::PidWaker;
+use crate::chaos::{self, Kind};
 use crate::pid::Pid;
 use crate::timer::{clock, wheel};
 
@@ -191,16 +192,19 @@ impl Running {
     /// kill, and so never unwinds.
     #[inline(always)]
     pub(crate) fn yield_if_overdue(self) {
-        if self.local.overdue() {
+        if chaos::strikes(Kind::Yields) || self.local.overdue() {
             self.yield_overdue();
         }
     }
 
     #[cold]
     fn yield_overdue(self) {
+        let overdue = self.local.overdue(); // chaos makes actors yield that are not
         self.local.clear_overdue();
         if self.record().undisturbed.get() == 0 {
-            self.local.end_batch();
+            if overdue {
+                self.local.end_batch();
+            }
             self.leave(Parting::Yield);
         }
     }
@@ -208,7 +212,7 @@ impl Running {
     /// Yields if the running slice has been too long; unwinds if the actor is to be killed.
     #[inline(always)]
     pub(crate) fn check(self) {
-        if self.local.overdue() {
+        if chaos::strikes(Kind::Yields) || self.local.overdue() {
             self.obey();
             self.yield_overdue();
             self.obey();
@@ -335,8 +339,16 @@ fn wait_actor<F: Future>(
         let _own_code = own_code();
         future.as_mut().poll(&mut cx)
     };
+    if chaos::strikes(Kind::Yields) {
+        actor.yield_overdue();
+    }
     if let Poll::Ready(value) = poll() {
         actor.yield_if_overdue();
+        return Ok(value);
+    }
+    if chaos::strikes(Kind::Polls)
+        && let Poll::Ready(value) = poll()
+    {
         return Ok(value);
     }
     let mut timer = Timer::new(actor);
@@ -425,6 +437,14 @@ pub(crate) fn yield_now() {
 pub(crate) fn mind_budget() {
     if let Some(actor) = Running::current() {
         actor.mind_budget();
+    }
+}
+
+/// In chaos mode, a place where an actor may be made to yield although its slice is not over; else nothing.
+#[inline(always)]
+pub(crate) fn chaos_point() {
+    if chaos::on() {
+        yield_if_overdue();
     }
 }
 

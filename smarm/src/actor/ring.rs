@@ -71,6 +71,13 @@ impl Ring {
         self.places[place].take()
     }
 
+    /// Changes the actor that comes next for the one that would come after `ahead` others.
+    pub(crate) fn bring_forward(&mut self, ahead: usize) {
+        debug_assert!(ahead < self.len());
+        let (next, other) = (self.head & self.mask(), self.head.wrapping_add(ahead) & self.mask());
+        self.places.swap(next, other);
+    }
+
     /// How many actors were taken, about: the ring counts anew when it grows.
     #[inline(always)]
     pub(crate) fn taken(&self) -> usize {
@@ -93,6 +100,21 @@ mod tests {
     fn slots(count: u32) -> Vec<&'static Slot> {
         let area = Area::for_size(16 << 10, Guard::Mprotect).unwrap();
         (0..count).map(|_| slot::prepare(pool::acquire_shared(area).unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_actor_that_is_brought_forward_changes_places_with_the_next() {
+        let actors = slots(3);
+        let mut ring = Ring::new();
+        actors.iter().for_each(|actor| ring.push(actor));
+        ring.bring_forward(2);
+        for expected in [2, 1, 0] {
+            assert!(std::ptr::eq(ring.pop().unwrap(), actors[expected]));
+        }
+        for actor in actors {
+            // SAFETY: acquired above, and never used.
+            unsafe { pool::release_shared(actor.index()) };
+        }
     }
 
     #[test]

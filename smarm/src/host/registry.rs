@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use super::readiness::Readiness;
 use super::sys::check;
 use super::{Attempt, Direction, Source, WaitId};
+use crate::chaos;
 
 /// What the epoll's events carry. The two largest belong to the reactor's own descriptors; a table
 /// never grows to such an index.
@@ -208,6 +209,7 @@ pub(super) const SOURCE_EVENTS: i32 = libc::EPOLLIN | libc::EPOLLOUT | libc::EPO
 /// # Errors
 /// `EEXIST` if the epoll has this descriptor already; else as for [`super::Reactor::register`].
 pub(super) fn add(epoll: &OwnedFd, fd: RawFd, events: i32, key: Key) -> io::Result<()> {
+    chaos::fault(libc::ENOSPC)?;
     let mut event = libc::epoll_event { events: (events | libc::EPOLLET) as u32, u64: key.0 };
     // SAFETY: `event` is valid for the call, which copies it.
     check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;

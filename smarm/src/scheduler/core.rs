@@ -27,12 +27,14 @@ use crate::actor::local::{self, Local, NEW_EVERY, Place};
 use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
+use crate::chaos::{self, Dice, Kind};
 use crate::host::{self, Reactor, Turn};
 use crate::primitive::atomic::Ordering::{Relaxed, Release};
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::{Step, omits};
 use crate::stack::StackError;
 use crate::stack::area::Area;
+use crate::stack::poison;
 use crate::stack::pool::{self, LocalPool};
 use crate::timer::clock;
 
@@ -114,7 +116,12 @@ const LAST_TURNS: u32 = 10_000;
 impl Core {
     pub(super) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
         Self {
-            local: Local::new(shared.homes[index], clock::now(), shared.settings.hooks.0.clone()),
+            local: Local::new(
+                shared.homes[index],
+                clock::now(),
+                shared.settings.hooks.0.clone(),
+                Dice::new(shared.settings.chaos, index),
+            ),
             index,
             fresh: RefCell::default(),
             deque,
@@ -248,7 +255,9 @@ impl Core {
     fn is_over(&self, watch: &mut Watch) -> bool {
         let before = watch.last;
         let now = watch.read();
-        if let Some(before) = before {
+        if let Some(before) = before
+            && chaos::measures_slices()
+        {
             let batch = self.batch.get();
             if now - before > BATCH {
                 self.batch.set((batch / 2).max(1));
@@ -262,7 +271,7 @@ impl Core {
     /// Step 1 of a turn.
     fn take_in(&self, watch: &mut Watch) {
         let local = &self.local;
-        if local.home.has_mail() {
+        if local.home.has_mail() && !chaos::strikes(Kind::Inbox) {
             local.home.take(|actor| {
                 if actor.seat.home().is_none() {
                     self.start(actor); // sent to this very worker
@@ -291,7 +300,9 @@ impl Core {
     fn run_batch(&self) -> Batch {
         let local = &self.local;
         let pulse = &local.home.pulse;
-        let batch_end = local.tick().wrapping_add(self.batch.get());
+        let batch =
+            chaos::by_tick(local.tick(), 1).map_or(self.batch.get(), |number| number % FIRST_BATCH + 1);
+        let batch_end = local.tick().wrapping_add(batch);
         local.batch_end.set(batch_end);
         let mut end = Batch::Full;
         while local.tick() != local.batch_end.get() {
@@ -309,7 +320,7 @@ impl Core {
             if let Some(ended) = unsafe { local.resume(actor) } {
                 self.bury(ended);
             }
-            if pulse.overdue.load(Relaxed) || self.budget_spent() {
+            if local.overdue() || self.budget_spent() {
                 pulse.overdue.store(false, Relaxed);
                 end = Batch::Cut;
                 break;
@@ -330,7 +341,7 @@ impl Core {
     /// Takes the actor to run next, starting it if it is new.
     #[inline(always)]
     fn next(&self, tick: u32) -> Option<&'static Slot> {
-        if !tick.is_multiple_of(NEW_EVERY)
+        if !Local::is_for_new(tick)
             && let Some(actor) = self.local.next()
         {
             return Some(actor);
@@ -348,7 +359,9 @@ impl Core {
     /// Takes a new actor from the own ones or from the injector.
     #[inline(always)]
     fn next_new(&self, tick: u32) -> Option<u32> {
-        if tick.is_multiple_of(NEW_EVERY * OLDEST_EVERY) {
+        if chaos::by_tick(tick, 2)
+            .map_or(tick.is_multiple_of(NEW_EVERY * OLDEST_EVERY), |number| number.is_multiple_of(2))
+        {
             let oldest = self.oldest_new();
             if oldest.is_some() {
                 return oldest;
@@ -371,7 +384,8 @@ impl Core {
     #[cold]
     fn oldest_new(&self) -> Option<u32> {
         let injected = self.shared.take_injected(&self.deque);
-        injected.or_else(|| self.fresh.borrow_mut().pop_front()).or_else(|| self.shared.steal(self.index))
+        // What was injected may have come to a single worker's deque in a batch, and before any of its own.
+        injected.or_else(|| self.shared.steal(self.index)).or_else(|| self.fresh.borrow_mut().pop_front())
     }
 
     /// Makes a new actor this worker's, for ever.
@@ -409,7 +423,12 @@ impl Core {
     fn free(&self, actor: &'static Slot, freed: Freed) {
         match freed {
             // SAFETY: the actor has ended and left its stack, and nobody will look for it here.
-            Freed::Reusable => unsafe { self.pool.borrow_mut().release(actor.index()) },
+            Freed::Reusable => unsafe {
+                if chaos::strikes(Kind::Poison) {
+                    poison::fill(actor.index());
+                }
+                self.pool.borrow_mut().release(actor.index());
+            },
             // SAFETY: as above.
             Freed::UsedUp => unsafe { pool::retire(actor.index()) },
             Freed::Posted => return,

@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::monitor::Monitor;
 use crate::actor::home::Home;
 use crate::actor::park::rouse;
+use crate::chaos::Choice;
 use crate::hooks::Installed;
 use crate::primitive::Mutex;
 use crate::primitive::atomic::{
@@ -49,6 +50,7 @@ pub(crate) struct Settings {
     /// The last generation that a slot may have: smaller in tests.
     pub(crate) last_generation: u64,
     pub(crate) hooks: Installed,
+    pub(crate) chaos: Choice,
 }
 
 /// See the module doc.

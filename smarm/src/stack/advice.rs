@@ -10,6 +10,8 @@
 
 use std::io;
 
+use crate::chaos;
+
 /// Installs guard markers: an access faults until they are removed. Linux 6.13.
 pub(super) const GUARD_INSTALL: libc::c_int = 102;
 
@@ -28,6 +30,7 @@ const MOST_RANGES: usize = 1024;
 /// The ranges are mapped, and nobody holds a reference into them or relies on their content if the
 /// advice takes that away.
 pub(super) unsafe fn advise(ranges: &[libc::iovec], advice: libc::c_int) -> io::Result<()> {
+    chaos::fault(libc::ENOMEM)?;
     // SAFETY: the caller has the same duties.
     unsafe { advise_through(PIDFD_SELF, ranges, advice) }
 }

@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::PAGE;
+use crate::chaos;
 
 /// With a limit on address space, the share of it that one reservation takes at most. The rest of
 /// the program needs some too, and does not find out that it is gone until it allocates.
@@ -75,6 +76,7 @@ impl Reservation {
     /// # Panics
     /// If the range is not in the reservation or not of whole pages.
     pub(crate) fn commit(&self, range: Range<usize>) -> io::Result<()> {
+        chaos::fault(libc::ENOMEM)?;
         self.protect(range, libc::PROT_READ | libc::PROT_WRITE)
     }
 
@@ -119,6 +121,7 @@ impl Reservation {
 }
 
 fn reserve(len: usize) -> io::Result<NonNull<u8>> {
+    chaos::fault(libc::ENOMEM)?;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a fresh private mapping at an address that the kernel chooses disturbs nothing.
     let base = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };

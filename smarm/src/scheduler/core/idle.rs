@@ -2,6 +2,7 @@
 //! which no wake is lost meanwhile are [`home`](crate::actor::home)'s and [`shared`](super::super::shared)'s.
 
 use super::Core;
+use crate::chaos;
 use crate::host::Turn;
 use crate::primitive::{Step, omits};
 use crate::timer::clock;
@@ -21,7 +22,7 @@ const RAREST_SPIN_RETRY: u32 = 1024;
 impl Core {
     /// Step 4 of a turn: nothing can run here. `None` if something can again.
     pub(super) fn run_dry(&self) -> Option<Turn> {
-        if self.search() {
+        if chaos::on() && self.local.wake_early() || self.search() {
             return None;
         }
         let (local, shared) = (&self.local, &*self.shared);
