@@ -1,5 +1,6 @@
 //! Actors: their slots, state words, wakers, and how they wait.
 
+pub(crate) mod alarm;
 pub(crate) mod belongings;
 pub(crate) mod home;
 mod hooked;

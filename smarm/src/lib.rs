@@ -28,6 +28,8 @@ mod scheduler;
 mod spawn;
 mod stack;
 pub mod supervisor;
+pub mod thread;
+pub mod time;
 mod timer;
 
 pub use actor_local::ActorLocal;

@@ -20,13 +20,14 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crossbeam_deque::{Injector, Steal, Stealer};
 
 use super::monitor::Monitor;
+use super::paused::PausedClock;
 use crate::actor::home::Home;
 use crate::hooks::Installed;
 use crate::stack::area::Area;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     /// The last generation that a slot may have: smaller in tests.
     pub(crate) last_generation: u64,
     pub(crate) hooks: Installed,
+    /// The clock stands still and leaps.
+    pub(crate) paused: bool,
 }
 
 /// See the module doc.
@@ -72,6 +75,7 @@ pub(crate) struct Shared {
     workers_leaving: AtomicUsize,
     workers_gone: Mutex<Gone>,
     pub(crate) monitor: Monitor,
+    pub(crate) paused: Option<Arc<PausedClock>>,
 }
 
 /// How many workers have gone, and who waits for all.
@@ -83,9 +87,11 @@ struct Gone {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, stealers: Vec<Stealer<u32>>) -> Self {
+        let homes: Box<[&'static Home]> = stealers.iter().map(|_| Home::claim()).collect();
         Self {
+            paused: settings.paused.then(|| PausedClock::new(homes.clone())),
             settings,
-            homes: stealers.iter().map(|_| Home::claim()).collect(),
+            homes,
             injector: Injector::new(),
             sleeping: AtomicUsize::new(usize::from(stealers.len() == 1)),
             stealers: stealers.into(),
