@@ -14,4 +14,5 @@ pub(crate) mod scope;
 pub(crate) mod seat;
 pub(crate) mod slot;
 pub(crate) mod state;
+pub(crate) mod token;
 mod waker;

@@ -14,6 +14,7 @@ pub mod compat;
 mod config;
 mod context;
 mod current;
+pub mod fs;
 pub mod hooks;
 pub mod host;
 pub mod io;
