@@ -24,6 +24,7 @@ pub mod mutex;
 pub mod net;
 mod pid;
 pub mod preempt;
+pub mod process;
 pub mod runtime;
 mod scheduler;
 mod spawn;
