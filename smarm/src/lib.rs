@@ -27,6 +27,7 @@ pub mod preempt;
 pub mod process;
 pub mod runtime;
 mod scheduler;
+pub mod signal;
 mod spawn;
 mod stack;
 pub mod supervisor;
