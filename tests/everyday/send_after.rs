@@ -32,7 +32,7 @@ fn messages_come_in_the_order_of_their_times_and_never_early() {
 #[test]
 fn it_is_sent_from_wherever_it_was_asked_for() {
     within(PATIENCE, || {
-        let (tx, rx) = channel();
+        let (tx, mut rx) = channel();
         let begin = time::now();
         send_after(LATER, &tx, "thread");
         assert_eq!(rx.recv(), Ok("thread"));
@@ -60,7 +60,7 @@ fn one_set_by_a_task_beside_an_idle_worker_is_in_time() {
             // The worker sleeps for long; its host is told of what is due sooner.
             let sleeper = smarm::spawn(|| smarm::sleep(Duration::MAX));
             let task = tokio::spawn(async {
-                let (tx, rx) = channel();
+                let (tx, mut rx) = channel();
                 for _ in 0..20 {
                     send_after(Duration::from_micros(300), &tx, ());
                     rx.recv_async().await.unwrap();
