@@ -1,8 +1,12 @@
 //! What a program needs every day: time, threads' names, files, processes, signals.
 
+mod fs;
 mod interval;
 mod paused_clock;
+mod process;
 mod send_after;
+mod signal;
+mod std_examples;
 mod thread;
 
 use smarm::{Config, Runtime};

@@ -207,11 +207,13 @@ fn who_is_due_after_an_advance_goes_first() {
         paused(1).run(|| {
             let due = Arc::new(AtomicBool::new(false));
             let theirs = due.clone();
+            let (ready, sleeps) = channel();
             let sleeper = smarm::spawn(move || {
+                ready.send(()).unwrap(); // on one worker, nobody runs before it sleeps
                 smarm::sleep(HOUR);
                 theirs.store(true, SeqCst);
             });
-            smarm::yield_now();
+            sleeps.recv().unwrap();
             time::advance(HOUR + HOUR);
             smarm_workspace::until(|| due.load(SeqCst));
             sleeper.join().unwrap();

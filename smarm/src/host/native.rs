@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,16 +58,12 @@ fn drive(mut worker: Worker, epoll: &Epoll) {
 /// As [`drive`], for a runtime whose clock is paused: instead of the sleep until the next timer the worker
 /// rests, which may move the time on. See the scheduler's `paused`.
 fn drive_paused(mut worker: Worker, epoll: &Epoll) {
-    let waker: Waker = epoll.waker();
+    let waker = epoll.waker();
     loop {
         match worker.poll_turn(&waker) {
             Turn::Busy => {}
-            Turn::Idle => {
-                // What has come up to now comes before the leap.
-                if wait(epoll, Some(Duration::ZERO)) == 0 {
-                    worker.rest(epoll.as_fd());
-                }
-            }
+            // Takes nothing out of the epoll: what was taken out must be followed by a turn.
+            Turn::Idle => worker.rest(epoll.as_fd()),
             Turn::Done => return,
         }
         wait(epoll, Some(Duration::ZERO));
@@ -85,10 +80,9 @@ pub(crate) fn wait_for_report(epoll: impl AsFd) {
     }
 }
 
-fn wait(epoll: &Epoll, timeout: Option<Duration>) -> usize {
-    match epoll.wait(timeout) {
-        Ok(delivered) => delivered,
+fn wait(epoll: &Epoll, timeout: Option<Duration>) {
+    if let Err(error) = epoll.wait(timeout) {
         // Only a descriptor that is no epoll's, or memory that is not ours, gets here.
-        Err(error) => panic!("smarm: epoll_wait failed: {error}"),
+        panic!("smarm: epoll_wait failed: {error}");
     }
 }

@@ -32,11 +32,16 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The pipe from its standard error, if that was piped.
     pub stderr: Option<ChildStderr>,
+    process: Process,
+}
+
+/// Apart from the pipes, which can be moved out of a `Child` because that has no destructor itself.
+struct Process {
     /// Stands before the descriptor, so that its source ends before that is closed.
     registration: Registration,
     /// Readable once the child has ended.
     pidfd: OwnedFd,
-    /// `None` only once the child is dropped.
+    /// `None` only once it is dropped.
     inner: Option<std::process::Child>,
     kill_on_drop: bool,
 }
@@ -63,16 +68,17 @@ impl Child {
             }
         };
         let registration = Registration::new();
-        Ok(Child { stdin, stdout, stderr, registration, pidfd, inner: Some(inner), kill_on_drop })
+        let process = Process { registration, pidfd, inner: Some(inner), kill_on_drop };
+        Ok(Child { stdin, stdout, stderr, process })
     }
 
     fn inner(&mut self) -> &mut std::process::Child {
-        self.inner.as_mut().expect("there until the drop")
+        self.process.inner.as_mut().expect("there until the drop")
     }
 
     /// The process's number.
     pub fn id(&self) -> u32 {
-        self.inner.as_ref().expect("there until the drop").id()
+        self.process.inner.as_ref().expect("there until the drop").id()
     }
 
     /// Ends the process, by `SIGKILL`. One that has ended does not mind. It is still to be waited for.
@@ -134,7 +140,7 @@ impl Child {
 
     fn wait_until(&mut self, deadline: Option<Instant>) -> io::Result<ExitStatus> {
         let mut ended = None;
-        let Child { registration, pidfd, inner, .. } = self;
+        let Process { registration, pidfd, inner, .. } = &mut self.process;
         let inner = inner.as_mut().expect("there until the drop");
         registration.run(pidfd.as_fd(), Direction::Read, deadline, || attempt(inner, &mut ended))?;
         Ok(ended.expect("the attempt that was done has found it"))
@@ -148,7 +154,7 @@ impl Child {
     pub async fn wait_async(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         let mut ended = None;
-        let Child { registration, pidfd, inner, .. } = self;
+        let Process { registration, pidfd, inner, .. } = &mut self.process;
         let inner = inner.as_mut().expect("there until the drop");
         registration.operation(pidfd.as_fd(), Direction::Read, || attempt(inner, &mut ended)).await?;
         Ok(ended.expect("the attempt that was done has found it"))
@@ -204,7 +210,7 @@ impl TryFrom<std::process::Child> for Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for Process {
     fn drop(&mut self) {
         let mut inner = self.inner.take().expect("only the drop takes it");
         if self.kill_on_drop {
@@ -223,13 +229,13 @@ impl Drop for Child {
 /// The process's descriptor, readable once it has ended.
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.process.pidfd.as_fd()
     }
 }
 
 impl AsRawFd for Child {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.pidfd.as_raw_fd()
+        self.process.pidfd.as_raw_fd()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use smarm_compat::{await_future, await_timeout};
-use smarm_ecosystem::{Mode, task};
+use smarm_ecosystem::Mode;
 use smarm_workspace::{PATIENCE, panic_message, within};
 use tokio::sync::mpsc;
 use tokio::time::{self, error::Elapsed};
@@ -31,7 +31,7 @@ fn days_pass_for_actors_and_tasks_as_soon_as_all_of_them_wait() {
             let began = time::Instant::now();
             let actors: Vec<_> =
                 (1..=5).map(|days| smarm::spawn(move || await_future(time::sleep(DAY * days)))).collect();
-            let task = task(async {
+            let task = tokio::spawn(async {
                 let mut ticks = time::interval(DAY);
                 for _ in 0..=10 {
                     ticks.tick().await;
@@ -39,7 +39,7 @@ fn days_pass_for_actors_and_tasks_as_soon_as_all_of_them_wait() {
             });
             actors.into_iter().for_each(|actor| actor.join().unwrap());
             assert_eq!(began.elapsed().as_secs(), 5 * DAY.as_secs());
-            task.join();
+            await_future(task).unwrap();
             assert_eq!(began.elapsed().as_secs(), 10 * DAY.as_secs());
         });
     });
@@ -96,13 +96,15 @@ fn sleeping_tasks_and_actors_wake_in_one_order() {
             });
             let tasks = [("task", 3), ("task", 1), ("task", 6)].map(|(name, halves)| {
                 let note = note(name);
-                task(async move {
+                tokio::spawn(async move {
                     time::sleep(HALF * halves).await;
                     note();
                 })
             });
             actors.into_iter().for_each(|actor| actor.join().unwrap());
-            tasks.into_iter().for_each(|task| task.join());
+            for task in tasks {
+                await_future(task).unwrap();
+            }
             let expected = [("task", 1), ("actor", 2), ("task", 3), ("actor", 4), ("actor", 5), ("task", 6)];
             assert_eq!(*woken.lock().unwrap(), expected);
             assert_eq!(time::Instant::now().into_std(), smarm::time::now());
