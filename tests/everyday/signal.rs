@@ -140,6 +140,35 @@ fn what_no_program_can_listen_to_has_no_name_here() {
 }
 
 #[test]
+fn signals_of_many_kinds_at_once_need_one_frame_of_a_small_stack() {
+    within(PATIENCE, || {
+        let all: Vec<_> = (7..=20).map(real_time).collect();
+        let mut signals = Signals::new(all.clone()).unwrap();
+        // SAFETY: an empty set is made, and filled with valid numbers; the mask is this thread's own.
+        unsafe {
+            let mut set = std::mem::zeroed::<libc::sigset_t>();
+            libc::sigemptyset(&mut set);
+            for signal in &all {
+                libc::sigaddset(&mut set, signal.as_raw());
+            }
+            // Pending together, they are delivered together.
+            for _ in 0..100 {
+                libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+                for signal in &all {
+                    libc::pthread_kill(libc::pthread_self(), signal.as_raw());
+                }
+                libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+            }
+        }
+        let mut missing = all;
+        while !missing.is_empty() {
+            let got = signals.recv().unwrap();
+            missing.retain(|signal| *signal != got);
+        }
+    });
+}
+
+#[test]
 fn a_storm_of_signals_disturbs_no_actor() {
     within(PATIENCE, || {
         let own = real_time(6);

@@ -51,8 +51,11 @@ pub(super) fn install(signal: Signal) -> io::Result<()> {
     // SAFETY: as above.
     let mut own: libc::sigaction = unsafe { mem::zeroed() };
     own.sa_sigaction = handle as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
-    // On the alternate stack: an actor's own may be small.
+    // On the alternate stack: an actor's own may be small. That holds few frames of handlers, of which each
+    // takes some kilobytes for the processor's registers: so no other signal comes in between.
     own.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: the mask is writable.
+    unsafe { libc::sigfillset(&raw mut own.sa_mask) };
     // SAFETY: `own` is valid, and its handler is async-signal-safe.
     check(unsafe { libc::sigaction(number, &raw const own, ptr::null_mut()) })?;
     Ok(())
