@@ -9,19 +9,18 @@
 //! As a task rather than as the runtime's root future: before each poll of the root, tokio asks epoll.
 //!
 //! # Paused time
-//! A test may have paused tokio's clock, which then leaps to the next timer whenever all wait. smarm's keeps
-//! going, so the alarm can ring before the worker's timer is due. What is left is put before it once more,
-//! by tokio's clock: to wait in a loop would leave tokio no turn, and to hold its clock until the worker's
-//! timer is due would keep its own timers waiting as long.
+//! The worker's timers go by tokio's clock. A test that pauses it stops both; it leaps to the next timer
+//! whenever all wait, be that one of tokio's or the alarm of a worker.
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use smarm::host::{Turn, Worker};
+use smarm::host::{Clock, Turn, Worker};
 use tokio::task::yield_now;
 use tokio::time::{self, Sleep, sleep_until};
 
@@ -30,7 +29,8 @@ use crate::reactor::TokioReactor;
 /// Polls the worker until its runtime has shut down. To be spawned on a `current_thread` runtime.
 pub(crate) async fn drive(mut worker: Worker) {
     worker.bind(Rc::new(TokioReactor));
-    let mut host = Host { worker, alarm: None, deadline: None, rang: false };
+    worker.set_clock(Arc::new(TokioClock));
+    let mut host = Host { worker, alarm: None, deadline: None };
     while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {
         yield_now().await;
     }
@@ -42,8 +42,15 @@ struct Host {
     /// Wakes the task at `deadline`; made when a timer is first wanted.
     alarm: Option<Pin<Box<Sleep>>>,
     deadline: Option<Instant>,
-    /// Whether the alarm has rung for this deadline.
-    rang: bool,
+}
+
+/// The clock of the tokio runtime whose thread this is, which a test may have paused.
+struct TokioClock;
+
+impl Clock for TokioClock {
+    fn now(&self) -> Instant {
+        time::Instant::now().into_std()
+    }
 }
 
 impl Host {
@@ -69,13 +76,7 @@ impl Host {
         if self.deadline != Some(deadline) {
             self.deadline = Some(deadline);
             alarm.as_mut().reset(deadline.into());
-        } else if self.rang {
-            // The worker has looked at its timers since, and they were not due.
-            let left = deadline.saturating_duration_since(Instant::now());
-            alarm.as_mut().reset(time::Instant::now() + left);
         }
-        let rings = alarm.as_mut().poll(cx);
-        self.rang = rings.is_ready();
-        rings
+        alarm.as_mut().poll(cx)
     }
 }

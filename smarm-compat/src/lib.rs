@@ -32,8 +32,9 @@
 //! - An actor that computes delays the tasks of its worker until its slice ends.
 //! - `Handle::block_on`, `blocking_recv` and the like would block the worker, and panic or hang in
 //!   an actor: use [`await_future`].
-//! - Time that a test has paused with `tokio::time::pause` stands still for tokio's timers alone; smarm's
-//!   keep going. Tests of that kind use tokio's timers in their actors too.
+//! - smarm's timers and deadlines go by tokio's clock: a test that calls `tokio::time::pause`, on a worker of
+//!   its own, stops both, and sleeping actors and tasks wake in their common order. A call of
+//!   [`smarm::io::block_on_io`] does not hold tokio's paused time back; one of `spawn_blocking` does.
 //!
 //! # Features
 //! - `tracing`: hooks with which the spans of the crate `tracing` follow the actor that has entered them

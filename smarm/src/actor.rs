@@ -1,5 +1,6 @@
 //! Actors: their slots, state words, wakers, and how they wait.
 
+pub(crate) mod alarm;
 pub(crate) mod belongings;
 pub(crate) mod home;
 mod hooked;
@@ -15,4 +16,5 @@ pub(crate) mod scope;
 pub(crate) mod seat;
 pub(crate) mod slot;
 pub(crate) mod state;
+pub(crate) mod token;
 mod waker;

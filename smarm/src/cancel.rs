@@ -118,7 +118,7 @@ pub fn with_deadline<R>(deadline: Instant, f: impl FnOnce() -> R) -> Result<R, I
 /// # Panics
 /// A panic of `f` continues here.
 pub fn with_timeout<R>(timeout: Duration, f: impl FnOnce() -> R) -> Result<R, Interrupted> {
-    run(Scope::new(Instant::now().checked_add(timeout), None), f)
+    run(Scope::new(park::now().checked_add(timeout), None), f)
 }
 
 /// Calls `f`, whose waits end when `token` is cancelled. See the [module](self).
@@ -198,7 +198,7 @@ pub fn check() -> Result<(), Interrupted> {
     let Some(scope) = scope::current() else { return Ok(()) };
     if scope.is_cancelled() {
         Err(Interrupted::Cancelled)
-    } else if scope.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+    } else if scope.deadline().is_some_and(|deadline| deadline <= park::now()) {
         Err(Interrupted::TimedOut)
     } else {
         Ok(())

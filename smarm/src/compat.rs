@@ -16,7 +16,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::actor::native;
-use crate::actor::park::Interrupt;
+use crate::actor::park::{self, Interrupt};
 use crate::actor::scope;
 
 /// The future was not ready in time, and has been dropped.
@@ -69,7 +69,7 @@ pub fn await_future<F: Future>(future: F) -> F::Output {
 /// As [`await_future`].
 #[track_caller]
 pub fn await_timeout<F: Future>(timeout: Duration, future: F) -> Result<F::Output, TimedOut> {
-    match Instant::now().checked_add(timeout) {
+    match park::now().checked_add(timeout) {
         Some(deadline) => await_deadline(deadline, future),
         None => Ok(await_future(future)),
     }

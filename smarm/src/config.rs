@@ -41,6 +41,7 @@ pub struct Config {
     slice: Duration,
     name: String,
     mprotect_guards: bool,
+    paused_clock: bool,
     last_generation: u64,
     hooks: Installed,
     chaos: Choice,
@@ -62,6 +63,7 @@ impl Config {
             slice: DEFAULT_SLICE,
             name: "smarm".into(),
             mprotect_guards: false,
+            paused_clock: false,
             last_generation: LAST_GENERATION,
             hooks: Installed::default(),
             chaos: Choice::NONE,
@@ -98,6 +100,16 @@ impl Config {
     /// Each stack then takes two mappings, of which `vm.max_map_count` allows 65,530 by default.
     pub fn mprotect_guards(mut self, yes: bool) -> Self {
         self.mprotect_guards = yes;
+        self
+    }
+
+    /// Stops the runtime's clock, for tests: time then stands still, and leaps to the next timer when all
+    /// actors wait. See [`time`](crate::time#paused-time).
+    ///
+    /// For runtimes with threads of their own ([`run`](crate::Runtime::run), [`init`](crate::runtime::init));
+    /// elsewhere the runtime is refused with [`InitError::PausedClock`].
+    pub fn paused_clock(mut self, yes: bool) -> Self {
+        self.paused_clock = yes;
         self
     }
 
@@ -138,6 +150,7 @@ impl Config {
             last_generation: self.last_generation,
             hooks: self.hooks.clone(),
             chaos: self.chaos.settled(),
+            paused: self.paused_clock,
         })
     }
 }
@@ -182,6 +195,9 @@ pub enum InitError {
     Stack(StackSizeError),
     /// The process runs with shadow stacks, which forbid to switch stacks as smarm does.
     ShadowStacks,
+    /// The configuration asks for a paused clock, and the workers are polled by somebody else, who has a
+    /// clock.
+    PausedClock,
     /// The system refused a thread, an epoll instance or a signal handler.
     Io(io::Error),
     /// What was to poll the workers cannot; the error says why.
@@ -197,6 +213,10 @@ impl fmt::Display for InitError {
             Self::ShadowStacks => f.write_str(
                 "this process runs with shadow stacks (CET), which smarm's switch of stacks does not support; \
                  start it with GLIBC_TUNABLES=glibc.cpu.hwcaps=-SHSTK",
+            ),
+            Self::PausedClock => f.write_str(
+                "a paused clock is for runtimes with threads of their own (`smarm::runtime::init`); on tokio, smarm's \
+                 time follows tokio's: call `tokio::time::pause` in an actor or task",
             ),
             Self::Io(error) => write!(f, "the system refused what a worker needs: {error}"),
             Self::Host(error) => error.fmt(f),

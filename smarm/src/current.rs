@@ -28,7 +28,7 @@ use crate::pid::Pid;
 /// In a future that an actor awaits, and on a worker's thread outside any actor.
 #[track_caller]
 pub fn sleep(duration: Duration) {
-    match Instant::now().checked_add(duration) {
+    match park::now().checked_add(duration) {
         Some(deadline) => sleep_until(deadline),
         // For ever: the clock does not reach that far. Only a kill ends it.
         None => sleep_for(None),

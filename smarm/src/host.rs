@@ -26,6 +26,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 pub use crate::scheduler::worker::Worker;
 
@@ -135,6 +136,24 @@ pub trait Reactor {
     fn budget_spent(&self) -> bool {
         false
     }
+}
+
+/// What a worker's timers and deadlines go by, if not the system's clock: one that a test has stopped. It
+/// never goes back.
+pub trait Clock: Send + Sync {
+    /// The time. Called on the worker's thread only.
+    fn now(&self) -> Instant;
+
+    /// Moves the time on. `false` if that is not for smarm to do.
+    fn advance(&self, _by: Duration) -> bool {
+        false
+    }
+
+    /// Until [`release`](Self::release) somebody waits for what another thread does: the time shall not leap.
+    fn hold(&self) {}
+
+    /// See [`hold`](Self::hold). Called on any thread.
+    fn release(&self) {}
 }
 
 thread_local! {

@@ -47,6 +47,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use crate::actor::park;
 use crate::host::sys::{check, poll_fd};
 use crate::host::{Attempt, Direction};
 use registration::{Registration, moved};
@@ -197,7 +198,7 @@ pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> io::Result<()> {
 
 /// The deadline of a limit; one beyond the clock's range is none.
 pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
+    park::now().checked_add(timeout)
 }
 
 /// Asks the kernel, so that a wait ends only when the descriptor is ready at that moment.

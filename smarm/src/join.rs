@@ -223,7 +223,7 @@ impl<T> JoinHandle<T> {
     /// As [`join`](Self::join).
     #[track_caller]
     pub fn join_timeout(self, timeout: Duration) -> Result<T, JoinTimeoutError<T>> {
-        match Instant::now().checked_add(timeout) {
+        match park::now().checked_add(timeout) {
             Some(deadline) => self.join_deadline(deadline),
             None => self.join().map_err(JoinTimeoutError::Ended),
         }

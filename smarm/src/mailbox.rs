@@ -37,7 +37,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::actor::belongings::{Belongings, visit};
-use crate::actor::record;
+use crate::actor::{park, record};
 use crate::channel::{self, Receiver, SendTimeoutError, Sender, TrySendError};
 use crate::join::JoinHandle;
 use crate::pid::Pid;
@@ -208,7 +208,7 @@ impl Pid {
     /// As [`send`](Self::send).
     #[track_caller]
     pub fn send_timeout<M: Send + 'static>(self, message: M, timeout: Duration) -> Result<(), SendError<M>> {
-        self.send_until(message, || Instant::now().checked_add(timeout))
+        self.send_until(message, || park::now().checked_add(timeout))
     }
 
     /// As [`send`](Self::send), until `deadline`. If there is room, it is sent even if that has passed.

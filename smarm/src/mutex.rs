@@ -187,7 +187,7 @@ impl<T: ?Sized> Mutex<T> {
             park::chaos_point();
             return self.guard();
         }
-        self.wait_until(Instant::now().checked_add(timeout))
+        self.wait_until(park::now().checked_add(timeout))
     }
 
     /// Like [`lock`](Self::lock), with a deadline. A mutex that is free is locked even if the deadline

@@ -23,7 +23,7 @@ use crate::pid::Pid;
 use crate::primitive::deque::Worker as Deque;
 use crate::scheduler::core;
 use crate::scheduler::monitor;
-use crate::scheduler::shared::Shared;
+use crate::scheduler::shared::{Settings, Shared};
 use crate::scheduler::worker::Worker;
 use crate::spawn::{Builder, SpawnError};
 use crate::stack::overflow;
@@ -73,7 +73,7 @@ pub fn init(config: Config) -> Runtime {
 /// The configuration is wrong (no workers, a stack size that no stack can have), or the system
 /// refuses a thread, an epoll instance or a signal handler.
 pub fn try_init(config: Config) -> Result<Runtime, InitError> {
-    let (mut runtime, workers) = detached(config)?;
+    let (mut runtime, workers) = prepare(config.settings()?, config.workers)?;
     for (index, worker) in workers.into_iter().enumerate() {
         let name = format!("{}-{index}", runtime.handle.shared.settings.name);
         // Should one fail, dropping the runtime ends those that run; the others go with the error.
@@ -102,12 +102,20 @@ pub fn try_init(config: Config) -> Result<Runtime, InitError> {
 /// ```
 pub fn detached(config: Config) -> Result<(Runtime, Vec<Worker>), InitError> {
     let settings = config.settings()?;
+    if settings.paused {
+        return Err(InitError::PausedClock);
+    }
+    prepare(settings, config.workers)
+}
+
+/// Makes a runtime with this many workers that nobody polls yet.
+fn prepare(settings: Settings, workers: usize) -> Result<(Runtime, Vec<Worker>), InitError> {
     if has_shadow_stacks() {
         return Err(InitError::ShadowStacks);
     }
     overflow::install(describe)?;
     panic_hook::install();
-    let deques: Vec<Deque<u32>> = (0..config.workers).map(|_| Deque::new_lifo()).collect();
+    let deques: Vec<Deque<u32>> = (0..workers).map(|_| Deque::new_lifo()).collect();
     let shared = Arc::new(Shared::new(settings, deques.iter().map(Deque::stealer).collect()));
     let workers = deques
         .into_iter()
@@ -223,7 +231,7 @@ impl Runtime {
             shared.monitor.stop();
             return Ok(());
         }
-        let deadline = Instant::now().checked_add(patience);
+        let (began, deadline) = (Instant::now(), park::now().checked_add(patience));
         let _shield = scope::enter(None); // the patience is what was asked for
         let waited = if self.threads.is_empty() {
             Ok(()) // its workers are polled by others, who may be this very thread
@@ -233,7 +241,7 @@ impl Runtime {
         shared.monitor.stop();
         // Workers that have gone end their threads in no time, unless tokio has to wait.
         let least = if waited.is_ok() { GRACE } else { Duration::ZERO };
-        let deadline = deadline.map(|deadline| deadline.max(Instant::now() + least));
+        let deadline = began.checked_add(patience).map(|deadline| deadline.max(Instant::now() + least));
         let late = self.threads.drain(..).filter_map(|thread| join_until(thread, deadline));
         let threads: Vec<String> = late.collect();
         if waited.is_err() || !threads.is_empty() {

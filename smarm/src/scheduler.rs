@@ -9,5 +9,6 @@
 
 pub(crate) mod core;
 pub(crate) mod monitor;
+pub(crate) mod paused;
 pub(crate) mod shared;
 pub(crate) mod worker;

@@ -1,4 +1,25 @@
-//! Time: sleeping, and the wheels that deadlines wait in.
+//! Time: the wheels that deadlines wait in, and what lies in them.
 
 pub(crate) mod clock;
+pub(crate) mod due;
+pub(crate) mod elsewhere;
+#[cfg(test)]
+mod model;
 pub(crate) mod wheel;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use due::Ring;
+
+/// Rings an alarm, and drops it. What it then drops of others' (a message that nobody wants) may panic,
+/// which the panic hook has reported, and which ends nothing else.
+pub(crate) fn ring(alarm: Arc<dyn Ring>) {
+    let rung = catch_unwind(AssertUnwindSafe(move || {
+        alarm.ring();
+        drop(alarm);
+    }));
+    if let Err(payload) = rung {
+        std::mem::forget(payload); // its destructor is somebody else's, too
+    }
+}

@@ -19,8 +19,8 @@
 //! stranger's host for nothing.
 
 use std::ptr;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
 use super::slot::{Slot, slot};
@@ -29,6 +29,7 @@ use crate::primitive::atomic::{
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use crate::primitive::{Mutex, leak};
+use crate::timer::due::Ring;
 
 /// The worker runs, or will look at its inbox before it sleeps.
 const AWAKE: u32 = 0;
@@ -46,6 +47,8 @@ pub(crate) struct Home {
     sleep: AtomicU32,
     /// How to wake the host. Locked by the worker when its host changes, and to wake it.
     host: Mutex<Option<Waker>>,
+    /// Alarms of the worker that were cancelled elsewhere; see [`alarm`](super::alarm).
+    returned: Mutex<Vec<Arc<dyn Ring>>>,
     pub(crate) pulse: Pulse,
 }
 
@@ -187,6 +190,16 @@ impl Home {
     pub(crate) fn set_host(&self, waker: Waker) {
         let old = self.host.lock().unwrap_or_else(PoisonError::into_inner).replace(waker);
         drop(old);
+    }
+
+    /// Gives an alarm back that was cancelled on another thread.
+    pub(crate) fn give_back(&self, alarm: Arc<dyn Ring>) {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(alarm);
+    }
+
+    /// Takes what was given back. By the worker.
+    pub(crate) fn returned(&self) -> Vec<Arc<dyn Ring>> {
+        std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Wakes the host, outside the lock.

@@ -22,7 +22,7 @@ mod ahead;
 mod look;
 mod wakes;
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,9 +39,10 @@ use super::slot::Slot;
 use crate::chaos::{self, Dice, Kind};
 use crate::context::{self, Context};
 use crate::hooks::Hooks;
-use crate::host;
-use crate::pid::Pid;
+use crate::host::{self, Clock};
 use crate::primitive;
+use crate::timer::clock;
+use crate::timer::due::Due;
 use crate::timer::wheel::Wheel;
 
 primitive::thread_local! {
@@ -100,7 +101,9 @@ pub(crate) struct Local {
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
     streak: Cell<u32>,
-    pub(crate) wheel: RefCell<Wheel<Pid>>,
+    pub(crate) wheel: RefCell<Wheel<Due>>,
+    /// What the wheel goes by, if not the system's clock.
+    pub(crate) clock: OnceCell<Arc<dyn Clock>>,
     /// Actors that are parked while they unwind; see `park::is_unwinding`.
     pub(crate) parked_unwinding: Cell<u32>,
     /// Begins anew, counted from 1, when the first of these parks. At that moment no other actor of
@@ -134,6 +137,7 @@ impl Local {
             next: Cell::new(None),
             streak: Cell::new(0),
             wheel: RefCell::new(Wheel::new(now)),
+            clock: OnceCell::new(),
             parked_unwinding: Cell::new(0),
             era: Cell::new(1),
             own_code: Cell::new(0),
@@ -184,6 +188,15 @@ impl Local {
         let spent = host::with_reactor(|reactor| reactor.is_some_and(|reactor| reactor.budget_spent()));
         self.mind_budget.set(spent);
         spent
+    }
+
+    /// The time by which the wheel goes.
+    #[inline(always)]
+    pub(crate) fn now(&self) -> u64 {
+        match self.clock.get() {
+            None => clock::now(),
+            Some(own) => clock::nanos(own.now()),
+        }
     }
 
     /// Whose code runs.

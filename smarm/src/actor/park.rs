@@ -24,6 +24,7 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Instant;
@@ -38,7 +39,9 @@ use super::scope::take_care;
 use super::slot::Slot;
 use super::waker::PidWaker;
 use crate::chaos::{self, Kind};
+use crate::host::Clock;
 use crate::pid::Pid;
+use crate::timer::due::Due;
 use crate::timer::{clock, wheel};
 
 /// Why a wait ended without its result.
@@ -397,12 +400,12 @@ impl Timer {
     /// Sets the timer. Gives `false` if the deadline has passed already.
     #[inline(never)]
     fn arm(&mut self, deadline: Instant) -> bool {
-        let (deadline, now) = (clock::nanos(deadline), clock::now());
+        let (deadline, now) = (clock::nanos(deadline), self.actor.local.now());
         if deadline <= now {
             return false;
         }
         let _own_code = own_code();
-        self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, self.actor.pid()));
+        self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, Due::Actor(self.actor.pid())));
         true
     }
 
@@ -418,6 +421,22 @@ impl Drop for Timer {
             self.actor.local.wheel.borrow_mut().release(key);
         }
     }
+}
+
+/// The time, by which all deadlines of smarm's are set and measured: that of the thread's worker if it has
+/// a clock of its own, else the system's.
+#[inline]
+pub(crate) fn now() -> Instant {
+    match own_clock() {
+        None => Instant::now(),
+        Some(clock) => clock.now(),
+    }
+}
+
+/// The clock of the thread's worker, if it has one of its own.
+#[inline]
+pub(crate) fn own_clock() -> Option<&'static Arc<dyn Clock>> {
+    if clock::may_be_own() { Local::current()?.clock.get() } else { None }
 }
 
 /// Lets the other actors of the worker run, then goes on. Unwinds if the actor is to be killed.

@@ -17,7 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::actor::park::{self, Interrupt, rouse};
 use crate::actor::scope::{Cancel, Subscription};
@@ -123,7 +123,7 @@ impl CancelToken {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        match park::wait_until(self.cancelled(), Instant::now().checked_add(timeout)) {
+        match park::wait_until(self.cancelled(), park::now().checked_add(timeout)) {
             Ok(()) => true,
             Err(Interrupt::TimedOut | Interrupt::Cancelled) => self.is_cancelled(),
         }

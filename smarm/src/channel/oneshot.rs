@@ -305,7 +305,7 @@ impl<T> Receiver<T> {
     /// [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         match self.try_recv() {
-            Err(TryRecvError::Empty) => self.wait_until(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.wait_until(park::now().checked_add(timeout)),
             Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
             Ok(value) => Ok(value),
         }

@@ -124,7 +124,7 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
-            Err(TryRecvError::Empty) => self.wait_until(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.wait_until(park::now().checked_add(timeout)),
         }
     }
 

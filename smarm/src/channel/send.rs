@@ -75,7 +75,7 @@ impl<T> Sender<T> {
         match self.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(message)) => Err(SendTimeoutError::Closed(message)),
-            Err(TrySendError::Full(message)) => self.wait(message, Instant::now().checked_add(timeout)),
+            Err(TrySendError::Full(message)) => self.wait(message, park::now().checked_add(timeout)),
         }
     }
 

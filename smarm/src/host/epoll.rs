@@ -163,6 +163,12 @@ impl Epoll {
     }
 }
 
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
 impl Reactor for Epoll {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Source>> {
         let key = self.registry.reserve();

@@ -1,13 +1,15 @@
 //! The native host: a thread that polls one worker and waits in epoll.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Turn;
 use super::epoll::Epoll;
+use super::sys::poll_fd;
+use super::{Direction, Turn};
 use crate::scheduler::worker::Worker;
 
 /// Starts a thread that runs the worker until its runtime has shut down.
@@ -25,7 +27,7 @@ pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::Join
                 worker.spin_before_sleep(true);
                 // Whoever asked waits for the answer.
                 let _ = ready.send(Ok(()));
-                drive(worker, &epoll);
+                if worker.is_paused() { drive_paused(worker, &epoll) } else { drive(worker, &epoll) }
             }
             Err(error) => drop(ready.send(Err(error))),
         }
@@ -49,9 +51,38 @@ fn drive(mut worker: Worker, epoll: &Epoll) {
             }
             Turn::Done => return,
         };
-        if let Err(error) = epoll.wait(timeout) {
-            // Only a descriptor that is no epoll's, or memory that is not ours, gets here.
-            panic!("smarm: epoll_wait failed: {error}");
+        wait(epoll, timeout);
+    }
+}
+
+/// As [`drive`], for a runtime whose clock is paused: instead of the sleep until the next timer the worker
+/// rests, which may move the time on. See the scheduler's `paused`.
+fn drive_paused(mut worker: Worker, epoll: &Epoll) {
+    let waker = epoll.waker();
+    loop {
+        match worker.poll_turn(&waker) {
+            Turn::Busy => {}
+            // Takes nothing out of the epoll: what was taken out must be followed by a turn.
+            Turn::Idle => worker.rest(epoll.as_fd()),
+            Turn::Done => return,
         }
+        wait(epoll, Some(Duration::ZERO));
+    }
+}
+
+/// Blocks until the epoll has something to report, and leaves that there.
+pub(crate) fn wait_for_report(epoll: impl AsFd) {
+    // An error other than a signal's means that it is not to be waited for; its worker looks, then.
+    while let Err(error) = poll_fd(epoll.as_fd(), Direction::Read, None) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return;
+        }
+    }
+}
+
+fn wait(epoll: &Epoll, timeout: Option<Duration>) {
+    if let Err(error) = epoll.wait(timeout) {
+        // Only a descriptor that is no epoll's, or memory that is not ours, gets here.
+        panic!("smarm: epoll_wait failed: {error}");
     }
 }

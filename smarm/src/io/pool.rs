@@ -31,7 +31,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::actor::park::{self, rouse};
-use crate::host;
+use crate::host::{self, Clock};
 
 const THREADS: usize = 512;
 /// How long a thread waits for its next job before it ends.
@@ -64,6 +64,7 @@ where
     if host::with_reactor(|reactor| reactor.is_none()) {
         return f();
     }
+    let _held = Held::new();
     let mut call = pin!(Call::New(&POOL, f));
     match park::wait(call.as_mut()) {
         Ok(result) => result,
@@ -84,7 +85,29 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    let _held = Held::new();
     Call::New(&POOL, f).await
+}
+
+/// While somebody waits for a call, the clock of his worker does not leap, if it is one that does.
+struct Held(Option<Arc<dyn Clock>>);
+
+impl Held {
+    fn new() -> Held {
+        let clock = park::own_clock().cloned();
+        if let Some(clock) = &clock {
+            clock.hold();
+        }
+        Held(clock)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(clock) = &self.0 {
+            clock.release();
+        }
+    }
 }
 
 /// Sets how many threads [`block_on_io`] uses at most, in the whole process: 512 unless set. Threads

@@ -18,6 +18,7 @@ mod models;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,7 +29,7 @@ use crate::actor::park::own_code;
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::chaos::{self, Dice, Kind};
-use crate::host::{self, Reactor, Turn};
+use crate::host::{self, Clock, Reactor, Turn, native};
 use crate::primitive::atomic::Ordering::{Relaxed, Release};
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::{Step, omits};
@@ -37,6 +38,7 @@ use crate::stack::area::Area;
 use crate::stack::poison;
 use crate::stack::pool::{self, LocalPool};
 use crate::timer::clock;
+use crate::timer::due::Due;
 
 /// How long a turn lasts, in nanoseconds.
 const TURN: u64 = 200_000;
@@ -54,7 +56,7 @@ pub(crate) struct Core {
     // First: see `current`.
     pub(crate) local: Local,
     pub(crate) shared: Arc<Shared>,
-    index: usize,
+    pub(super) index: usize,
     /// New actors of a single worker, from whom nobody steals: newest last.
     fresh: RefCell<VecDeque<u32>>,
     /// New actors, open to thieves at its other end.
@@ -115,13 +117,14 @@ const LAST_TURNS: u32 = 10_000;
 
 impl Core {
     pub(super) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
+        let now = shared.paused.as_ref().map_or_else(clock::now, |paused| clock::nanos(paused.now()));
+        let dice = Dice::new(shared.settings.chaos, index);
+        let local = Local::new(shared.homes[index], now, shared.settings.hooks.0.clone(), dice);
+        if let Some(paused) = &shared.paused {
+            let (Ok(()) | Err(_)) = local.clock.set(paused.clone()); // it has none so far
+        }
         Self {
-            local: Local::new(
-                shared.homes[index],
-                clock::now(),
-                shared.settings.hooks.0.clone(),
-                Dice::new(shared.settings.chaos, index),
-            ),
+            local,
             index,
             fresh: RefCell::default(),
             deque,
@@ -136,6 +139,18 @@ impl Core {
             spinless: Cell::new(0),
             shared,
         }
+    }
+
+    /// Says that there is nothing to do before `deadline`, and waits in the epoll for what there will be,
+    /// without taking that out; the time of a paused clock may leap.
+    pub(super) fn rest(&self, deadline: Option<Instant>, epoll: BorrowedFd<'_>) {
+        let paused = self.shared.paused.as_ref().expect("only a worker with a paused clock rests");
+        match paused.rest(&self.shared, self.index, deadline, epoll) {
+            Ok(true) => {}
+            Ok(false) => native::wait_for_report(epoll),
+            Err(error) => panic!("smarm: a paused clock needs a duplicate of the epoll: {error}"),
+        }
+        paused.rise(self.index);
     }
 
     /// Whether the host wants spinning.
@@ -282,11 +297,15 @@ impl Core {
             });
         }
         if !local.wheel.borrow().is_empty() {
-            let now = watch.read();
+            // A clock of the worker's own tells nothing about the length of the turn.
+            let now = if local.clock.get().is_none() { watch.read() } else { local.now() };
             loop {
                 let due = local.wheel.borrow_mut().pop_expired(now);
-                let Some(pid) = due else { break };
-                local::wake(pid);
+                match due {
+                    Some(Due::Actor(pid)) => local::wake(pid),
+                    Some(Due::Alarm(alarm)) => local.ring(alarm),
+                    None => break,
+                }
             }
         }
         if self.shared.stopping() && !self.stopped.get() {

@@ -15,11 +15,12 @@
 //! every worker has the last look of (3) before it.
 
 use std::future::poll_fn;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::monitor::Monitor;
+use super::paused::PausedClock;
 use crate::actor::home::Home;
 use crate::actor::park::rouse;
 use crate::chaos::Choice;
@@ -51,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) last_generation: u64,
     pub(crate) hooks: Installed,
     pub(crate) chaos: Choice,
+    /// The clock stands still and leaps.
+    pub(crate) paused: bool,
 }
 
 /// See the module doc.
@@ -75,6 +78,7 @@ pub(crate) struct Shared {
     workers_leaving: AtomicUsize,
     workers_gone: Mutex<Gone>,
     pub(crate) monitor: Monitor,
+    pub(crate) paused: Option<Arc<PausedClock>>,
 }
 
 /// How many workers have gone, and who waits for all.
@@ -86,9 +90,11 @@ struct Gone {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, stealers: Vec<Stealer<u32>>) -> Self {
+        let homes: Box<[&'static Home]> = stealers.iter().map(|_| Home::claim()).collect();
         Self {
+            paused: settings.paused.then(|| PausedClock::new(homes.clone())),
             settings,
-            homes: stealers.iter().map(|_| Home::claim()).collect(),
+            homes,
             injector: Injector::new(),
             sleeping: AtomicUsize::new(usize::from(stealers.len() == 1)),
             stealers: stealers.into(),

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use std::time::Instant;
 use super::core::Core;
 use super::shared::Shared;
 use crate::actor::local::{Local, Place};
-use crate::host::{self, Reactor, Turn};
+use crate::host::{self, Clock, Reactor, Turn};
 use crate::primitive::deque::Worker as Deque;
 use crate::stack::overflow;
+use crate::timer::clock;
 
 /// Names a thread, never the same twice. What std has for this counts references.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +78,19 @@ impl Worker {
         self.core.as_deref().expect("only drop takes the core").local.forget();
     }
 
+    /// Has the worker's timers, and the deadlines of its actors, go by this clock from now on. To be called
+    /// before the first turn, once; the worker's [`next_deadline`](Self::next_deadline) is then by this clock.
+    ///
+    /// # Panics
+    /// If the worker has a clock already, as that of a runtime with
+    /// [`Config::paused_clock`](crate::Config::paused_clock) has; if it belongs to another thread.
+    #[track_caller]
+    pub fn set_clock(&mut self, own: Arc<dyn Clock>) {
+        let core = self.core();
+        assert!(core.local.clock.set(own).is_ok(), "smarm: the worker has a clock of its own already");
+        clock::announce_own();
+    }
+
     /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
     /// pays; on a single CPU it never does. For hosts that have nothing else to do meanwhile.
     pub fn spin_before_sleep(&mut self, spin: bool) {
@@ -86,6 +101,16 @@ impl Worker {
     /// When the earliest timer of the worker's actors is due, or somewhat before, as of the last turn.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Whether the clock stands still and leaps, which takes a host that lets the worker [`rest`](Self::rest).
+    pub(crate) fn is_paused(&self) -> bool {
+        self.core().shared.paused.is_some()
+    }
+
+    /// Waits in `epoll`, as a worker with a paused clock does that is idle.
+    pub(crate) fn rest(&self, epoll: BorrowedFd<'_>) {
+        self.core().rest(self.deadline, epoll);
     }
 
     /// Takes a turn. `waker` must wake the host while it has nothing to do.
@@ -169,6 +194,9 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let core = self.core.take().expect("only drop takes the core");
         let last = core.shared.worker_leaves();
+        if let Some(paused) = &core.shared.paused {
+            paused.leave(core.index);
+        }
         if self.thread.is_some_and(|home| home != ThreadNumber::current()) {
             if core.started.get() > 0 {
                 eprintln!(
@@ -187,6 +215,7 @@ impl Drop for Worker {
         if let Some(reactor) = &reactor {
             host::leave(&**reactor);
         }
+        core.local.move_alarms_elsewhere();
         if !wound_up {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",

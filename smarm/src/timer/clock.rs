@@ -1,6 +1,7 @@
 //! Time as the wheels count it: nanoseconds since the process first asked.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 fn epoch() -> Instant {
@@ -8,7 +9,21 @@ fn epoch() -> Instant {
     *EPOCH.get_or_init(Instant::now)
 }
 
-/// Nanoseconds from the epoch to now.
+/// Whether a worker of this process has a clock of its own: so that those who have none ask only this.
+static OWN_CLOCKS: AtomicBool = AtomicBool::new(false);
+
+/// Announces that a worker has a clock of its own.
+pub(crate) fn announce_own() {
+    OWN_CLOCKS.store(true, Relaxed); // what a thread finds in its own worker was stored by itself
+}
+
+/// Whether a worker may have a clock of its own.
+#[inline(always)]
+pub(crate) fn may_be_own() -> bool {
+    OWN_CLOCKS.load(Relaxed)
+}
+
+/// Nanoseconds from the epoch to now, by the system's clock.
 pub(crate) fn now() -> u64 {
     nanos(Instant::now())
 }

@@ -185,6 +185,12 @@ impl<T> Wheel<T> {
         Some(tick.saturating_mul(1 << TICK_BITS))
     }
 
+    /// What is pending, with the time that it is due at, in no order.
+    pub(crate) fn into_pending(self) -> impl Iterator<Item = (u64, T)> {
+        let time = |tick: u64| tick.saturating_mul(1 << TICK_BITS);
+        self.nodes.into_iter().filter_map(move |node| Some((time(node.tick), node.payload?)))
+    }
+
     /// How many entries are pending.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -1,12 +1,12 @@
 //! tokio's paused time with actors on the same thread.
 //!
-//! The clock of smarm's own timers cannot be paused: a test that pauses tokio's uses tokio's timers in its
-//! actors as well.
+//! smarm's timers go by tokio's clock there, so that both stand still and leap together.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use smarm_compat::{await_future, await_timeout};
-use smarm_ecosystem::{Mode, task};
+use smarm_ecosystem::Mode;
 use smarm_workspace::{PATIENCE, panic_message, within};
 use tokio::sync::mpsc;
 use tokio::time::{self, error::Elapsed};
@@ -31,7 +31,7 @@ fn days_pass_for_actors_and_tasks_as_soon_as_all_of_them_wait() {
             let began = time::Instant::now();
             let actors: Vec<_> =
                 (1..=5).map(|days| smarm::spawn(move || await_future(time::sleep(DAY * days)))).collect();
-            let task = task(async {
+            let task = tokio::spawn(async {
                 let mut ticks = time::interval(DAY);
                 for _ in 0..=10 {
                     ticks.tick().await;
@@ -39,7 +39,7 @@ fn days_pass_for_actors_and_tasks_as_soon_as_all_of_them_wait() {
             });
             actors.into_iter().for_each(|actor| actor.join().unwrap());
             assert_eq!(began.elapsed().as_secs(), 5 * DAY.as_secs());
-            task.join();
+            await_future(task).unwrap();
             assert_eq!(began.elapsed().as_secs(), 10 * DAY.as_secs());
         });
     });
@@ -77,25 +77,62 @@ fn an_actor_advances_the_time_of_the_tasks() {
 }
 
 #[test]
-fn a_timer_of_smarm_keeps_its_own_time_and_stops_nobody() {
+fn sleeping_tasks_and_actors_wake_in_one_order() {
     within(PATIENCE, || {
         paused(|| {
-            let sleeper = smarm::spawn(|| {
-                let began = Instant::now();
-                smarm::sleep(MOMENT);
-                began.elapsed()
+            const HALF: Duration = Duration::from_secs(30 * 60);
+            let began = smarm::time::now();
+            let woken = Arc::new(Mutex::new(vec![]));
+            let note = |name: &'static str| {
+                let woken = woken.clone();
+                move || woken.lock().unwrap().push((name, (smarm::time::now() - began).as_secs() / 1800))
+            };
+            let actors = [("actor", 2), ("actor", 4), ("actor", 5)].map(|(name, halves)| {
+                let note = note(name);
+                smarm::spawn(move || {
+                    smarm::sleep(HALF * halves);
+                    note();
+                })
             });
-            let began = time::Instant::now();
-            // A long timer of smarm's is pending all the while, and is passed by tokio's time.
-            let passed = await_timeout(DAY, async {
-                for _ in 0..10 {
-                    time::sleep(DAY).await;
-                    tokio::task::yield_now().await;
-                }
+            let tasks = [("task", 3), ("task", 1), ("task", 6)].map(|(name, halves)| {
+                let note = note(name);
+                tokio::spawn(async move {
+                    time::sleep(HALF * halves).await;
+                    note();
+                })
             });
-            assert!(passed.is_ok());
-            assert!(began.elapsed() >= DAY * 10);
-            assert!(sleeper.join().unwrap() >= MOMENT, "it woke early");
+            actors.into_iter().for_each(|actor| actor.join().unwrap());
+            for task in tasks {
+                await_future(task).unwrap();
+            }
+            let expected = [("task", 1), ("actor", 2), ("task", 3), ("actor", 4), ("actor", 5), ("task", 6)];
+            assert_eq!(*woken.lock().unwrap(), expected);
+            assert_eq!(time::Instant::now().into_std(), smarm::time::now());
+        });
+    });
+}
+
+#[test]
+fn after_a_leap_of_tokios_the_limits_of_smarm_count_from_there() {
+    within(PATIENCE, || {
+        paused(|| {
+            await_future(time::sleep(DAY));
+            let began = smarm::time::now();
+            let passed = || (smarm::time::now() - began).as_secs() / DAY.as_secs();
+            let (_open, silent) = smarm::channel::<()>();
+            assert!(silent.recv_timeout(DAY).is_err());
+            assert_eq!(passed(), 1);
+            let mut ticks = smarm::time::interval(DAY);
+            for _ in 0..3 {
+                ticks.tick();
+            }
+            assert_eq!(passed(), 3);
+            assert!(await_timeout(DAY, std::future::pending::<()>()).is_err());
+            assert_eq!(passed(), 4);
+            await_future(smarm::time::sleep_async(DAY));
+            assert_eq!(passed(), 5);
+            await_future(time::advance(DAY));
+            assert_eq!(passed(), 6);
         });
     });
 }

@@ -174,7 +174,7 @@ impl UnixDatagram {
 
     /// Lets others run for a while, until `deadline` at the latest.
     fn wait_a_moment(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let now = Instant::now();
+        let now = park::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(io::ErrorKind::TimedOut.into());
         }

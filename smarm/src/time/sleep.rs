@@ -1,0 +1,108 @@
+//! Sleeping in async code.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::actor::alarm::{self, Action, Alarm};
+use crate::actor::park;
+
+/// Ready when so much time has passed since the call, in any executor.
+///
+/// Dropped half-way, it takes its timer out.
+///
+/// ```
+/// use std::time::Duration;
+/// use smarm::time::{now, sleep_async};
+///
+/// smarm::run(|| {
+///     let begin = now();
+///     smarm::compat::await_future(sleep_async(Duration::from_millis(2)));
+///     assert!(now() - begin >= Duration::from_millis(2));
+/// });
+/// ```
+pub fn sleep_async(duration: Duration) -> Sleep {
+    Sleep { deadline: park::now().checked_add(duration), alarm: None }
+}
+
+/// Ready when `deadline` has passed. See [`sleep_async`].
+pub fn sleep_until_async(deadline: Instant) -> Sleep {
+    Sleep { deadline: Some(deadline), alarm: None }
+}
+
+/// The future of [`sleep_async`].
+///
+/// Its timer is set by the first poll, on the worker whose thread that is, if it is one's: this is who
+/// wakes it.
+#[must_use = "a future does nothing until it is polled"]
+pub struct Sleep {
+    /// `None` is beyond the clock's range.
+    deadline: Option<Instant>,
+    alarm: Option<Arc<Alarm<Waker>>>,
+}
+
+impl Action for Waker {
+    fn act(self) -> Option<Self> {
+        self.wake();
+        None
+    }
+}
+
+impl Sleep {
+    /// When it is ready; `None` if the clock does not reach that far.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Makes it ready at `deadline` instead, also after it was ready.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.cancel();
+        self.deadline = Some(deadline);
+    }
+
+    fn cancel(&mut self) {
+        if let Some(alarm) = self.alarm.take() {
+            drop(alarm.cancel());
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        match &this.alarm {
+            Some(alarm) => {
+                let mut old = None;
+                let waits = alarm.change(|waker| {
+                    if !waker.will_wake(cx.waker()) {
+                        old = Some(std::mem::replace(waker, cx.waker().clone()));
+                    }
+                });
+                drop(old); // outside the alarm's lock
+                if waits { Poll::Pending } else { Poll::Ready(()) }
+            }
+            None if this.deadline.is_some_and(|deadline| deadline <= park::now()) => Poll::Ready(()),
+            None => {
+                this.alarm = Some(alarm::set(this.deadline, cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
