@@ -14,8 +14,10 @@ use smarm::{Config, channel};
 /// Longer than any run.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// A path, and what does it so many times.
-const PATHS: [(&str, fn(u64)); 6] = [
+/// What does something so many times.
+type Path = fn(u64);
+
+const PATHS: [(&str, Path); 6] = [
     ("switch", switch),
     ("spawn_join", spawn_join),
     ("send_recv", send_recv),
@@ -45,7 +47,8 @@ fn switch(rounds: u64) {
 }
 
 fn spawn_join(rounds: u64) {
-    let sum: u64 = (0..rounds).map(|n| smarm::spawn(move || black_box(n)).join().expect("it does not panic")).sum();
+    let sum: u64 =
+        (0..rounds).map(|n| smarm::spawn(move || black_box(n)).join().expect("it does not panic")).sum();
     assert_eq!(sum, rounds * (rounds - 1) / 2);
 }
 
@@ -53,7 +56,8 @@ fn spawn_join(rounds: u64) {
 fn send_recv(rounds: u64) {
     let (to_echo, requests) = channel::channel();
     let (to_caller, answers) = channel::channel();
-    let echo = smarm::spawn(move || requests.iter().for_each(|n: u64| to_caller.send(n + 1).expect("it listens")));
+    let echo =
+        smarm::spawn(move || requests.iter().for_each(|n: u64| to_caller.send(n + 1).expect("it listens")));
     let mut number = 0;
     for _ in 0..rounds {
         to_echo.send(number).expect("the echo listens");

@@ -71,7 +71,8 @@ impl Client {
             let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: n as u64 };
             let stream = connection.stream.as_raw_fd();
             // SAFETY: `event` is valid for the call.
-            let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, stream, &mut event) };
+            let added =
+                unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, stream, &mut event) };
             assert_eq!(added, 0, "the epoll takes it");
         }
         Self { epoll, connections, question, answer, is_echo }
@@ -101,7 +102,8 @@ impl Client {
                 if self.is_echo {
                     assert!(wanted[..count] == *expected, "the server echoes what it was sent");
                 } else {
-                    let same = wanted[..count].iter().zip(expected).filter(|(one, other)| one == other).count();
+                    let same =
+                        wanted[..count].iter().zip(expected).filter(|(one, other)| one == other).count();
                     assert!(same + DATE >= count, "the answer is the same, but for its date");
                 }
                 if !whole {

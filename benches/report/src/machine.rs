@@ -41,7 +41,8 @@ fn versions() -> String {
     let lock = include_str!("../../../Cargo.lock");
     let peers = ["tokio", "may", "crossbeam-channel", "kanal", "flume", "hyper", "axum"];
     let version = |peer: &str| {
-        let found = lock.split("[[package]]").find(|package| package.contains(&format!("name = \"{peer}\"\n")))?;
+        let found =
+            lock.split("[[package]]").find(|package| package.contains(&format!("name = \"{peer}\"\n")))?;
         let version = found.lines().find_map(|line| line.strip_prefix("version = "))?;
         Some(format!("{peer} {}", version.trim_matches('"')))
     };

@@ -90,7 +90,9 @@ impl Peer {
                 "the same, giving way by waking oneself: cheaper than `yield_now`, and the I/O driver does not run"
             }
             TokioMulti => "tokio, `multi_thread`; with hyper for HTTP",
-            TokioPerCore => "a tokio `current_thread` runtime per core, with a listener each; with hyper for HTTP",
+            TokioPerCore => {
+                "a tokio `current_thread` runtime per core, with a listener each; with hyper for HTTP"
+            }
             TwoTokios => "tasks of two tokio `multi_thread` runtimes, one thread each",
             Axum => "axum on tokio `multi_thread`",
             Kanal => "tasks of tokio `multi_thread` with kanal's channels",
@@ -98,7 +100,9 @@ impl Peer {
             May => "may: stackful coroutines that move between threads",
             Threads => "OS threads, with crossbeam's channels and std's mutex",
             BlockOn => "an OS thread that calls `Handle::block_on` for each wait",
-            SpawnBlocking => "blocking code as people run it today: in `spawn_blocking`, with `Handle::block_on` in it",
+            SpawnBlocking => {
+                "blocking code as people run it today: in `spawn_blocking`, with `Handle::block_on` in it"
+            }
             Epoll => "a plain epoll loop per core: what the kernel alone costs",
         }
     }
@@ -121,9 +125,7 @@ impl Peer {
 pub fn smarm_runtime(peer: Peer, config: Config) -> smarm::Runtime {
     match peer {
         Smarm => smarm::runtime::init(config),
-        SmarmTokio | SmarmStreams => {
-            smarm_compat::Builder::new().config(config).start().expect("a runtime")
-        }
+        SmarmTokio | SmarmStreams => smarm_compat::Builder::new().config(config).start().expect("a runtime"),
         other => panic!("{other:?} is not a smarm runtime of its own"),
     }
 }

@@ -159,7 +159,9 @@ fn distributions(workload: &Workload, measured: &Measured, path: &Path) -> Resul
     chart
         .configure_mesh()
         .x_labels(QUANTILES.len())
-        .x_label_formatter(&|place| QUANTILES.get(place.round() as usize).map_or("", |(name, _)| name).to_owned())
+        .x_label_formatter(&|place| {
+            QUANTILES.get(place.round() as usize).map_or("", |(name, _)| name).to_owned()
+        })
         .y_desc("µs")
         .draw()?;
     for &peer in workload.peers {
@@ -194,6 +196,7 @@ where
 
 /// The least and the largest, and something to draw on if there is nothing.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     if low < high { (low, high) } else { (1.0, 10.0) }
 }

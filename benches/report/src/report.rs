@@ -123,7 +123,8 @@ fn bars(text: &mut String, outcome: &Outcome) {
 }
 
 fn section(text: &mut String, workload: &Workload, measured: &BTreeMap<u64, BTreeMap<Peer, Vec<Figures>>>) {
-    let workers = if workload.workers == 1 { "one worker".into() } else { format!("{} workers", workload.workers) };
+    let workers =
+        if workload.workers == 1 { "one worker".into() } else { format!("{} workers", workload.workers) };
     let _ = writeln!(
         text,
         "\n### {}\n`{}`, {workers}. Shows {}. Does not show {}.\n",
@@ -150,7 +151,10 @@ fn section(text: &mut String, workload: &Workload, measured: &BTreeMap<u64, BTre
                 .further
                 .iter()
                 .map(|(figure, _)| {
-                    format!(" {} |", spread(rounds, figure).map_or(String::new(), |found| rounded(found.median)))
+                    format!(
+                        " {} |",
+                        spread(rounds, figure).map_or(String::new(), |found| rounded(found.median))
+                    )
                 })
                 .collect();
             let _ = writeln!(

@@ -114,7 +114,8 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
         println!("[{}/{}, {} s] {}", done + 1, workloads.len(), begin.elapsed().as_secs(), workload.name);
         for (number, &size) in sizes.iter().enumerate() {
             // What is left of the time is shared out evenly among what is left to do.
-            let parts = (workloads.len() - done - 1) as f64 + (sizes.len() - number) as f64 / sizes.len() as f64;
+            let parts =
+                (workloads.len() - done - 1) as f64 + (sizes.len() - number) as f64 / sizes.len() as f64;
             let left = plan.time.saturating_sub(begin.elapsed());
             let until = Instant::now() + left.div_f64(parts * sizes.len() as f64);
             let of_size = of_workload.entry(size).or_default();
@@ -154,7 +155,9 @@ fn print(workload: &Workload, size: u64, measured: &BTreeMap<Peer, Vec<Figures>>
         let further: String = workload
             .further
             .iter()
-            .filter_map(|(figure, heading)| Some(format!("  {heading} {:.1}", spread(rounds, figure)?.median)))
+            .filter_map(|(figure, heading)| {
+                Some(format!("  {heading} {:.1}", spread(rounds, figure)?.median))
+            })
             .collect();
         println!(
             "    {:>8} {:20} {:>12.1} ns ({:.1} to {:.1}, {} rounds){further}",

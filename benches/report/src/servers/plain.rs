@@ -37,9 +37,8 @@ fn serve(listener: &TcpListener) {
     let mut buffer = [0; BUFFER];
     loop {
         // SAFETY: `events` has room for as many as it is long.
-        let count = unsafe {
-            libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1)
-        };
+        let count =
+            unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, -1) };
         for event in &events[..usize::try_from(count).unwrap_or(0)] {
             let fd = event.u64;
             if fd == listener.as_raw_fd() as u64 {

@@ -139,7 +139,8 @@ pub const WORKLOADS: [Workload; 4] = [
                                 let stopwatch = Stopwatch::start();
                                 let mut sum = 0;
                                 for n in 0..rounds {
-                                    sum += smarm::spawn(move || black_box(n)).await.expect("it does not panic");
+                                    sum +=
+                                        smarm::spawn(move || black_box(n)).await.expect("it does not panic");
                                 }
                                 checked(sum, rounds, stopwatch)
                             };

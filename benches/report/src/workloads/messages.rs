@@ -1,9 +1,7 @@
 //! Messages and locks.
 
 use crate::measure::repeat;
-use crate::peer::Peer::{
-    Flume, Kanal, May, Smarm, SmarmTokio, Threads, TokioCurrent, TokioMulti,
-};
+use crate::peer::Peer::{Flume, Kanal, May, Smarm, SmarmTokio, Threads, TokioCurrent, TokioMulti};
 use crate::workload::Against::{Nobody, One, Tokio};
 use crate::workload::{Workload, bar};
 

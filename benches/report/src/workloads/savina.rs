@@ -23,7 +23,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 20_000 } else { 200_000 }).next_multiple_of(60);
+            let operations =
+                job.operations(if job.peer == Threads { 20_000 } else { 200_000 }).next_multiple_of(60);
             repeat(&job.effort, operations, on_peer!(job, savina::fork_join(operations)))
         },
     },
@@ -108,7 +109,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(40);
+            let operations =
+                job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(40);
             repeat(&job.effort, operations, on_peer!(job, savina::bounded_buffer(operations)))
         },
     },
@@ -129,7 +131,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(200);
+            let operations =
+                job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(200);
             repeat(&job.effort, operations, on_peer!(job, savina::barber(operations)))
         },
     },
@@ -150,7 +153,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(20);
+            let operations =
+                job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(20);
             repeat(&job.effort, operations, on_peer!(job, savina::philosophers(operations)))
         },
     },
@@ -171,7 +175,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 4_000 } else { 40_000 }).next_multiple_of(20);
+            let operations =
+                job.operations(if job.peer == Threads { 4_000 } else { 40_000 }).next_multiple_of(20);
             repeat(&job.effort, operations, on_peer!(job, savina::dictionary(operations)))
         },
     },
@@ -192,7 +197,8 @@ pub const WORKLOADS: [Workload; 10] = [
         further: &[],
         bars: &[bar("cost", Tokio, 1.0)],
         run: |job| {
-            let operations = job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(10);
+            let operations =
+                job.operations(if job.peer == Threads { 2_000 } else { 20_000 }).next_multiple_of(10);
             repeat(&job.effort, operations, on_peer!(job, savina::bank(operations)))
         },
     },

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::client::{Client, Question};
 use crate::measure::Figures;
-use crate::peer::Peer::{
-    Axum, Epoll, May, Smarm, SmarmStreams, SmarmTokio, TokioMulti, TokioPerCore,
-};
+use crate::peer::Peer::{Axum, Epoll, May, Smarm, SmarmStreams, SmarmTokio, TokioMulti, TokioPerCore};
 use crate::servers;
 use crate::workload::Against::One;
 use crate::workload::{Job, Workload, bar};
@@ -34,7 +32,11 @@ pub const WORKLOADS: [Workload; 2] = [
         quick: &[100, 10_000],
         full: &[100, 10_000],
         further: FURTHER,
-        bars: &[bar("cost", One(TokioMulti), 0.9), bar("wall", One(TokioPerCore), 1.0), bar("p99", One(TokioPerCore), 1.0)],
+        bars: &[
+            bar("cost", One(TokioMulti), 0.9),
+            bar("wall", One(TokioPerCore), 1.0),
+            bar("p99", One(TokioPerCore), 1.0),
+        ],
         run: |job| ask(job, "echo", Question::Echo(64)),
     },
     Workload {
@@ -52,7 +54,11 @@ pub const WORKLOADS: [Workload; 2] = [
         quick: &[100],
         full: &[100],
         further: FURTHER,
-        bars: &[bar("cost", One(TokioMulti), 0.9), bar("wall", One(TokioPerCore), 1.0), bar("p99", One(TokioPerCore), 1.0)],
+        bars: &[
+            bar("cost", One(TokioMulti), 0.9),
+            bar("wall", One(TokioPerCore), 1.0),
+            bar("p99", One(TokioPerCore), 1.0),
+        ],
         run: |job| ask(job, "http", Question::Http),
     },
 ];

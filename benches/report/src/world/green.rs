@@ -48,10 +48,7 @@ pub trait World: 'static {
 
     fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Self::Join<T>;
     /// On this worker, where the world has a say in it.
-    fn spawn_at<T: Send + 'static>(
-        worker: usize,
-        f: impl FnOnce() -> T + Send + 'static,
-    ) -> Self::Join<T>;
+    fn spawn_at<T: Send + 'static>(worker: usize, f: impl FnOnce() -> T + Send + 'static) -> Self::Join<T>;
     fn join<T: Send + 'static>(join: Self::Join<T>) -> T;
     fn yield_now();
     fn channel<T: Send + 'static>() -> (Self::Sender<T>, Self::Receiver<T>);

@@ -26,10 +26,7 @@ impl World for May {
         may::go!(f)
     }
 
-    fn spawn_at<T: Send + 'static>(
-        _worker: usize,
-        f: impl FnOnce() -> T + Send + 'static,
-    ) -> Self::Join<T> {
+    fn spawn_at<T: Send + 'static>(_worker: usize, f: impl FnOnce() -> T + Send + 'static) -> Self::Join<T> {
         may::go!(f)
     }
 

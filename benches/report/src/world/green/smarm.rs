@@ -27,10 +27,7 @@ impl World for Smarm {
         smarm::spawn(f)
     }
 
-    fn spawn_at<T: Send + 'static>(
-        worker: usize,
-        f: impl FnOnce() -> T + Send + 'static,
-    ) -> Self::Join<T> {
+    fn spawn_at<T: Send + 'static>(worker: usize, f: impl FnOnce() -> T + Send + 'static) -> Self::Join<T> {
         let worker = worker % smarm::Handle::current().workers();
         smarm::Builder::new().worker(worker).spawn(f).expect("there is a stack")
     }

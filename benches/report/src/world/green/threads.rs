@@ -25,10 +25,7 @@ impl World for Threads {
         thread::Builder::new().stack_size(256 << 10).spawn(f).expect("the system has a thread left")
     }
 
-    fn spawn_at<T: Send + 'static>(
-        _worker: usize,
-        f: impl FnOnce() -> T + Send + 'static,
-    ) -> Self::Join<T> {
+    fn spawn_at<T: Send + 'static>(_worker: usize, f: impl FnOnce() -> T + Send + 'static) -> Self::Join<T> {
         Self::spawn(f)
     }
 
