@@ -128,7 +128,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
                 let order: Vec<_> = if round % 2 == 0 { peers } else { peers.into_iter().rev().collect() };
                 for &peer in order {
                     let figures = measure(workload, peer, size, plan.length)?;
-                    of_size.entry(peer).or_insert_with(Vec::new).push(figures);
+                    of_size.entry(peer).or_default().push(figures);
                 }
             }
             print(workload, size, of_size);

@@ -121,30 +121,33 @@ program! {
 }
 
 program! {
-    /// A ticker of one millisecond, `ticks` times, while another one computes all the time and says
-    /// `check!()`, where there is such a thing.
+    /// A ticker of one millisecond, `ticks` times. After the first one it starts another that computes all the
+    /// time and says `check!()`, where there is such a thing.
     pub fn neighbour(ticks: u64, compute: Duration) -> Figures {
-        let computing = go!({
-            let (begin, mut number) = (Instant::now(), 1_u64);
-            while begin.elapsed() < compute {
-                for _ in 0..1_000 {
-                    number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-                }
-                W::check();
-            }
-            number
-        });
         let ticker = go!({
             let mut lateness = Vec::with_capacity(ticks as usize);
+            let mut computing = None;
             for _ in 0..ticks {
                 let due = Instant::now() + Duration::from_millis(1);
                 wait!(W::sleep_until(due));
                 lateness.push(due.elapsed());
+                computing.get_or_insert_with(|| {
+                    go!({
+                        let (begin, mut number) = (Instant::now(), 1_u64);
+                        while begin.elapsed() < compute {
+                            for _ in 0..1_000 {
+                                number = black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+                            }
+                            W::check();
+                        }
+                        number
+                    })
+                });
             }
+            assert_ne!(wait!(W::join(computing.expect("there was a tick"))), 1);
             lateness
         });
         let mut lateness = wait!(W::join(ticker));
-        assert_ne!(wait!(W::join(computing)), 1);
         let mean = lateness.iter().sum::<Duration>().as_secs_f64() * 1e9 / ticks as f64;
         Figures::cost(mean).with_latencies(&mut lateness)
     }
