@@ -121,3 +121,25 @@ pub fn threads_call_tasks(tokio: &Tokio, pairs: u64, rounds: u64) -> Duration {
     });
     scaled(elapsed, rounds, pairs)
 }
+
+/// As [`threads_call_tasks`], of closures in `spawn_blocking`.
+#[allow(dead_code, reason = "the bench of attached actors has no need of it")]
+pub fn blocking_closures_call_tasks(tokio: &Tokio, pairs: u64, rounds: u64) -> Duration {
+    let each = share(rounds, pairs);
+    let start = Instant::now();
+    let closures: Vec<_> = (0..pairs)
+        .map(|_| {
+            let handle = tokio.handle().clone();
+            tokio.spawn_blocking(move || {
+                let mut caller = handle.block_on(async { Caller::new() });
+                assert_eq!((0..each).fold(0, |number, _| handle.block_on(caller.call(number))), each);
+            })
+        })
+        .collect();
+    tokio.block_on(async {
+        for closure in closures {
+            closure.await.expect("it does not panic");
+        }
+    });
+    scaled(start.elapsed(), rounds, pairs)
+}
