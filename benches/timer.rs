@@ -116,9 +116,11 @@ fn firing(effort: &Effort) {
             let late = receiver.iter().map(late).collect();
             Lateness::of(late, count, set < begin, cpu_time() - cpu)
         }));
-        seen[1].push(ours.run(move || {
-            smarm::compat::await_future(sleepers(count, begin_of(count), |at| sleep_until_async(at)))
-        }));
+        seen[1].push(
+            ours.run(move || {
+                smarm::compat::await_future(sleepers(count, begin_of(count), sleep_until_async))
+            }),
+        );
         let sleep = |at: Instant| tokio::time::sleep_until(at.into());
         seen[2].push(current.block_on(sleepers(count, begin_of(count), sleep)));
         let (to, from) = mpsc::channel();
