@@ -165,7 +165,9 @@ fn park_until(deadline: Option<Instant>) {
     // The waker is the pid, which is what the giver of the token wakes.
     let waits = poll_fn(|_| if token::take(pid) { Poll::Ready(()) } else { Poll::Pending });
     match waiting::wait_until(waits, deadline) {
-        Err(interrupt @ Interrupt::TimedOut) if scope::soonest(deadline) != deadline => scope::unwind(interrupt),
+        Err(interrupt @ Interrupt::TimedOut) if scope::soonest(deadline) != deadline => {
+            scope::unwind(interrupt)
+        }
         Err(interrupt @ Interrupt::Cancelled) => scope::unwind(interrupt), // not in a destructor
         _ => {}
     }

@@ -110,7 +110,8 @@ fn errors_are_stds() {
 fn what_the_file_system_knows_can_be_asked_and_set() {
     everywhere(|dir| {
         let path = dir.file("known");
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap();
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap();
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600);
         file.set_permissions(Permissions::from_mode(0o640)).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
@@ -142,7 +143,8 @@ fn directories_are_made_read_and_removed() {
             fs::write(dir.file(&format!("a/{n:03}")), "").unwrap();
         }
         let entries: Vec<_> = fs::read_dir(dir.file("a")).unwrap().map(Result::unwrap).collect();
-        let mut names: Vec<_> = entries.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            entries.iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
         names.sort();
         let expected: Vec<_> = (0..300).map(|n| format!("{n:03}")).chain(["b".into(), "c".into()]).collect();
         assert_eq!(names, expected);

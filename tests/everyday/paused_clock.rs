@@ -230,7 +230,7 @@ fn where_the_time_is_not_paused_it_cannot_be_moved() {
             assert!(said.contains("paused_clock"), "{said}");
         });
         let refused = smarm_compat::Builder::new().config(Config::exact(1).paused_clock(true)).start();
-        let error = refused.err().expect("its workers are tokio's");
+        let Err(error) = refused else { panic!("its workers are tokio's") };
         assert!(matches!(error, InitError::PausedClock), "{error}");
         assert!(error.to_string().contains("tokio::time::pause"), "{error}");
     });

@@ -62,7 +62,8 @@ fn pipes_are_read_and_written() {
 fn output_of_both_pipes_is_read_without_deadlock() {
     everywhere(|| {
         // More than both pipes hold, first the one that is read second.
-        let script = "head -c 300000 /dev/zero >&2; head -c 300000 /dev/zero; head -c 200000 /dev/zero >&2; exit 3";
+        let script =
+            "head -c 300000 /dev/zero >&2; head -c 300000 /dev/zero; head -c 200000 /dev/zero >&2; exit 3";
         for asynchronous in [false, true] {
             if asynchronous && smarm::try_self_pid().is_none() {
                 continue; // a plain thread has no reactor

@@ -47,7 +47,12 @@ fn it_is_sent_from_wherever_it_was_asked_for() {
         assert_eq!(rx.recv(), Ok("actor"));
         smarm_compat::Builder::new().workers(1).run({
             let tx = tx.clone();
-            move || smarm::compat::await_future(tokio::spawn(async move { drop(send_after(LATER, &tx, "beside")) })).unwrap()
+            move || {
+                smarm::compat::await_future(tokio::spawn(
+                    async move { drop(send_after(LATER, &tx, "beside")) },
+                ))
+                .unwrap()
+            }
         });
         assert_eq!(rx.recv(), Ok("beside"));
     });
@@ -210,8 +215,9 @@ fn a_million_take_no_stack_and_go_back_in_any_order() {
         smarm::run(|| {
             let (tx, rx) = channel::<usize>();
             let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
-            let mut pending: Vec<_> =
-                (0..count).map(|n| Some(send_after(Duration::from_secs(3600 + n as u64 % 999), &tx, n))).collect();
+            let mut pending: Vec<_> = (0..count)
+                .map(|n| Some(send_after(Duration::from_secs(3600 + n as u64 % 999), &tx, n)))
+                .collect();
             for n in 0..count {
                 let chosen = n * 7919 % count; // a prime that does not divide the count
                 assert_eq!(pending[chosen].take().unwrap().cancel(), Ok(chosen));

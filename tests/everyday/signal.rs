@@ -33,14 +33,18 @@ fn every_listener_gets_every_signal_in_every_face() {
             runtime.spawn(move || [own.recv().unwrap(), await_future(own.recv_async())]).unwrap()
         });
         let thread = std::thread::spawn(move || [thread.recv().unwrap(), thread.recv().unwrap()]);
-        let task =
-            std::thread::spawn(move || block_on(async { [task.next().await.unwrap(), task.recv_async().await] }));
+        let task = std::thread::spawn(move || {
+            block_on(async { [task.next().await.unwrap(), task.recv_async().await] })
+        });
         let mut counter = listen();
         for _ in 0..2 {
             raise(own);
             assert_eq!(counter.recv().unwrap(), own);
             // Signals that come while one is pending are one with it, so all must have had the first.
-            while !(thread.is_finished() && task.is_finished() && actors.iter().all(|actor| actor.is_finished())) {
+            while !(thread.is_finished()
+                && task.is_finished()
+                && actors.iter().all(|actor| actor.is_finished()))
+            {
                 raise(own);
                 assert_eq!(counter.recv().unwrap(), own);
             }
@@ -113,9 +117,7 @@ fn control_and_c_wakes_all_who_wait_and_does_not_end_the_process() {
         let runtime = workers(1);
         let waiting: Vec<_> = (0..3)
             .map(|n| {
-                runtime
-                    .spawn(move || if n == 0 { await_future(ctrl_c_async()) } else { ctrl_c() })
-                    .unwrap()
+                runtime.spawn(move || if n == 0 { await_future(ctrl_c_async()) } else { ctrl_c() }).unwrap()
             })
             .collect();
         // From the first listener on, the signal ends nothing.

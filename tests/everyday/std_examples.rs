@@ -129,7 +129,8 @@ fn read_dir_visits_a_directory_with_all_below_it() {
 #[test]
 fn command_says_hello() {
     example(|_| {
-        let output = Command::new("sh").arg("-c").arg("echo hello").output().expect("failed to execute process");
+        let output =
+            Command::new("sh").arg("-c").arg("echo hello").output().expect("failed to execute process");
         assert_eq!(output.stdout, b"hello\n");
         let mut list_dir = Command::new("ls");
         list_dir.stdout(Stdio::null());

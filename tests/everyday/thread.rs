@@ -134,7 +134,13 @@ fn a_kill_ends_a_park_and_a_scope_does() {
         runtime.shutdown(PATIENCE).unwrap();
         assert!(forever.join().unwrap_err().is_killed());
         for in_actor in [true, false] {
-            let over = || smarm::with_timeout(Duration::from_millis(1), || loop { thread::park() });
+            let over = || {
+                smarm::with_timeout(Duration::from_millis(1), || {
+                    loop {
+                        thread::park()
+                    }
+                })
+            };
             let over: Result<(), _> = if in_actor { smarm::run(over) } else { over() };
             assert_eq!(over, Err(smarm::cancel::Interrupted::TimedOut));
         }

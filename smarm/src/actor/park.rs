@@ -36,8 +36,8 @@ use super::record::Record;
 use super::scope::take_care;
 use super::slot::Slot;
 use super::waker::PidWaker;
-use crate::pid::Pid;
 use crate::host::Clock;
+use crate::pid::Pid;
 use crate::timer::due::Due;
 use crate::timer::{clock, wheel};
 

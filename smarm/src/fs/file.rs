@@ -321,9 +321,9 @@ fn read_cached(file: &std::fs::File, buf: &mut [u8], offset: i64) -> io::Result<
     match check(count) {
         Ok(count) => Ok(Some(count.cast_unsigned())),
         Err(error) => match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EINTR | libc::ESPIPE) => {
-                Ok(None)
-            }
+            Some(
+                libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EINTR | libc::ESPIPE,
+            ) => Ok(None),
             _ => Err(error),
         },
     }

@@ -54,11 +54,8 @@ impl PausedClock {
     /// Stops the clock at the present.
     pub(super) fn new(homes: Box<[&'static Home]>) -> Arc<Self> {
         clock::announce_own();
-        let state = State {
-            epolls: homes.iter().map(|_| None).collect(),
-            resting: vec![None; homes.len()],
-            held: 0,
-        };
+        let state =
+            State { epolls: homes.iter().map(|_| None).collect(), resting: vec![None; homes.len()], held: 0 };
         Arc::new(Self { now: AtomicU64::new(clock::now()), homes, state: Mutex::new(state) })
     }
 

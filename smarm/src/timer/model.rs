@@ -41,7 +41,11 @@ fn step() -> impl Strategy<Value = Step> {
 type Name = (u64, u32);
 
 /// Fires what is due in both, and compares.
-fn fire(wheel: &mut Wheel<u32>, model: &mut BTreeMap<Name, (Key, u64)>, now: u64) -> Result<(), TestCaseError> {
+fn fire(
+    wheel: &mut Wheel<u32>,
+    model: &mut BTreeMap<Name, (Key, u64)>,
+    now: u64,
+) -> Result<(), TestCaseError> {
     while let Some(fired) = wheel.pop_expired(now) {
         let Some(((tick, number), (key, deadline))) = model.pop_first() else {
             return Err(TestCaseError::fail("it fired and nothing was pending"));
