@@ -185,8 +185,8 @@ fn late(deadline: Instant) -> Duration {
     Instant::now().checked_duration_since(deadline).expect("a timer was early")
 }
 
-/// One future that waits for all of them, and is polled whenever one fires: so each sleep has a waker of its
-/// own task, and nothing but the timers is measured. The task looks at its sleeps in the order of deadlines.
+/// One task that waits for all of them in the order of their deadlines: nothing but the timers, and the wakes
+/// of that task, is measured.
 async fn sleepers<F: Future<Output = ()>>(
     count: usize,
     begin: impl Fn() -> Instant,
@@ -199,17 +199,19 @@ async fn sleepers<F: Future<Output = ()>>(
     let mut set: Vec<(Instant, Pin<Box<F>>)> =
         deadlines.into_iter().map(|deadline| (deadline, Box::pin(sleep(deadline)))).collect();
     // All timers are set by a first poll, with the waker that a task has.
+    let mut in_time = true;
     std::future::poll_fn(|context| {
         for (_, sleep) in &mut set {
-            assert!(sleep.as_mut().poll(context).is_pending(), "the first was due before all were set");
+            // Where the machine is so busy that one is due already, the line says so.
+            in_time &= sleep.as_mut().poll(context).is_pending();
         }
         std::task::Poll::Ready(())
     })
     .await;
-    let in_time = Instant::now() < begin;
+    in_time &= Instant::now() < begin;
     let mut seen = Vec::with_capacity(count);
     for (deadline, sleep) in set {
-        sleep.await;
+        sleep.await; // one that was ready at the first poll is so again, on both sides
         seen.push(late(deadline));
     }
     Lateness::of(seen, count, in_time, cpu_time() - cpu)
@@ -240,7 +242,7 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// CPU time of this thread, which does all the work, so that other processes matter less.
+/// CPU time of the process, so that others matter less; one thread of it does all the work.
 fn timed(work: impl FnOnce()) -> Duration {
     let begin = cpu_time();
     work();

@@ -1,7 +1,7 @@
 //! Files, under the names of [`std::fs`], for actors: `use smarm::fs` in place of `use std::fs` ports code.
 //!
 //! The kernel has no way to wait for a file: its calls block the thread. Here an actor parks while a thread of
-//! [`block_on_io`](crate::io::block_on_io)'s pool makes the call. On a plain OS thread the calls are std's.
+//! [`block_on_io`]'s pool makes the call. On a plain OS thread the calls are std's.
 //!
 //! | | blocking | async |
 //! |---|---|---|

@@ -8,9 +8,9 @@
 //! | [`current`] | the actor | the thread |
 //! | [`sleep`], [`yield_now`] | other actors run | std's |
 //!
-//! What differs from std: [`JoinHandle::join`] fails with a [`JoinError`](crate::JoinError), of which
+//! What differs from std: a handle that is not wanted must be dropped by name; [`JoinHandle::join`] fails with a [`JoinError`], of which
 //! [`into_panic`](crate::JoinError::into_panic) is std's payload; [`Builder::stack_size`] takes multiples of
-//! 4096; a thread-local is the worker's, see [`actor_local`](crate::actor_local); and [`scope`](std::thread::scope)
+//! 4096; a thread-local is the worker's, see [`actor_local`](mod@crate::actor_local); and [`scope`](std::thread::scope)
 //! would block the worker.
 //!
 //! ```

@@ -16,10 +16,16 @@ pub struct Dir(pub PathBuf);
 impl Dir {
     pub fn new() -> Self {
         static LAST: AtomicUsize = AtomicUsize::new(0);
-        let number = LAST.fetch_add(1, SeqCst);
-        let dir = std::env::temp_dir().join(format!("smarm-everyday-{}-{number}", std::process::id()));
-        std::fs::create_dir(&dir).unwrap();
-        Self(dir)
+        loop {
+            let number = LAST.fetch_add(1, SeqCst);
+            let dir = std::env::temp_dir().join(format!("smarm-everyday-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&dir) {
+                Ok(()) => return Self(dir),
+                // Left by a process that was cut off and had the same number.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("{}: {error}", dir.display()),
+            }
+        }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {

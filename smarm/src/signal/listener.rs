@@ -164,8 +164,10 @@ impl Signals {
         if let Some(signal) = self.0.take() {
             return Poll::Ready(signal);
         }
-        let old = self.0.waker().replace(cx.waker().clone());
-        drop(old); // outside the lock
+        // Cloned before the lock and dropped after it: both are code of others.
+        let new = cx.waker().clone();
+        let old = self.0.waker().replace(new);
+        drop(old);
         // One that has arrived in between has found the old waker, or none.
         match self.0.take() {
             Some(signal) => Poll::Ready(signal),
