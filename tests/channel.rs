@@ -224,15 +224,16 @@ fn a_killed_sender_leaves_the_queue_of_those_who_wait_for_room() {
                 .map(|n| {
                     let (sender, waiting) = (sender.clone(), waiting.clone());
                     smarm::spawn(move || {
+                        // From here on it leaves its worker only to wait for room.
+                        let _undisturbed = smarm::preempt::disable();
                         waiting.raise();
                         sender.send(n)
                     })
                 })
                 .collect();
             until(|| waiting.count() == 3);
-            smarm::yield_now();
             senders[1].kill();
-            smarm::yield_now();
+            until(|| senders[1].is_finished());
             drop(sender);
             let mut got: Vec<_> = receiver.iter().collect();
             got.sort_unstable();

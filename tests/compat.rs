@@ -39,9 +39,12 @@ fn a_future_is_polled_on_a_deep_stack_that_is_not_the_actors() {
         let runtime = smarm::runtime::init(Config::exact(1).stack_size(16 << 10));
         runtime.run(|| {
             let own = here();
-            let signal = Signal::new();
-            let theirs = signal.clone();
-            drop(smarm::spawn(move || theirs.raise()));
+            let (signal, polled) = (Signal::new(), Signal::new());
+            let (theirs, first) = (signal.clone(), polled.clone());
+            drop(smarm::spawn(move || {
+                first.wait(1);
+                theirs.raise();
+            }));
             let mut reached = Box::pin(signal.reached(1));
             let mut polls = 0;
             await_future(poll_fn(|cx| {
@@ -49,7 +52,9 @@ fn a_future_is_polled_on_a_deep_stack_that_is_not_the_actors() {
                 let there = here();
                 assert!(there.abs_diff(own) > 16 << 10, "it is another stack");
                 assert!(there - deep(there, DEEP) >= DEEP);
-                reached.as_mut().poll(cx)
+                let reached = reached.as_mut().poll(cx);
+                polled.raise();
+                reached
             }));
             assert!(polls >= 2);
             let inside = on_native_stack(|| {

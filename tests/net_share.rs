@@ -591,11 +591,14 @@ fn a_name_is_looked_up_while_other_actors_run() {
                 })
             };
             until(|| turns.load(SeqCst) > 0);
-            let before = turns.load(SeqCst);
-            // The look-up is a wait, in which the neighbour has its turn.
-            let stream = TcpStream::connect(("localhost", port)).unwrap();
-            assert!(turns.load(SeqCst) > before);
-            assert_eq!(stream.peer_addr().unwrap().port(), port);
+            // The look-up is a wait, in which the neighbour has its turn, unless the name is found at once.
+            let lets_the_neighbour_run = || {
+                let before = turns.load(SeqCst);
+                let stream = TcpStream::connect(("localhost", port)).unwrap();
+                assert_eq!(stream.peer_addr().unwrap().port(), port);
+                turns.load(SeqCst) > before
+            };
+            assert!((0..100).any(|_| lets_the_neighbour_run()));
             neighbour.kill();
             assert!(neighbour.join().unwrap_err().is_killed());
         });
