@@ -192,7 +192,7 @@ impl<T> Group<T> {
     /// As [`join_next`](Self::join_next).
     #[track_caller]
     pub fn join_next_timeout(&mut self, timeout: Duration) -> Result<Option<Result<T, JoinError>>, TimedOut> {
-        self.next_until(Instant::now().checked_add(timeout))
+        self.next_until(park::now().checked_add(timeout))
     }
 
     /// As [`join_next`](Self::join_next), until this deadline. One in the past gives a result that is there.

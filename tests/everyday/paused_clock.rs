@@ -83,6 +83,57 @@ fn all_waits_with_a_limit_follow_it() {
 }
 
 #[test]
+fn locks_signals_selects_and_groups_follow_it_too() {
+    use smarm::sync::{
+        Barrier, Condvar, Mutex, Notify, RwLock, Semaphore, WaitGroup, broadcast, mpmc, watch,
+    };
+
+    fn hours(wait: impl FnOnce()) -> u64 {
+        let begin = time::now();
+        wait();
+        (time::now() - begin).as_secs() / 3600
+    }
+    within(PATIENCE, || {
+        paused(2).run(|| {
+            let lock = RwLock::new(());
+            let guard = lock.try_write().unwrap();
+            assert_eq!(hours(|| assert!(lock.read(HOUR).is_err())), 1);
+            drop(guard);
+            assert_eq!(hours(|| assert!(Semaphore::new(0).acquire_timeout(HOUR).is_err())), 1);
+            assert_eq!(hours(|| assert!(Notify::new().wait_timeout(HOUR).is_err())), 1);
+            assert_eq!(hours(|| assert!(Barrier::new(2).wait_timeout(HOUR).is_err())), 1);
+            let mutex = Mutex::new(());
+            let locked = mutex.lock(HOUR).unwrap();
+            assert_eq!(
+                hours(|| assert!(Condvar::new().wait_timeout(locked, HOUR).unwrap().1.timed_out())),
+                1
+            );
+            let group = WaitGroup::new();
+            let other = group.clone();
+            assert_eq!(hours(|| assert!(group.wait_timeout(HOUR).is_err())), 1);
+            drop(other);
+            let (_sender, receiver) = mpmc::unbounded::<()>();
+            assert_eq!(hours(|| assert!(receiver.recv_timeout(HOUR).is_err())), 1);
+            let (_sender, mut receiver) = broadcast::channel::<()>(1);
+            assert_eq!(hours(|| assert!(receiver.recv_timeout(HOUR).is_err())), 1);
+            let (_sender, mut receiver) = watch::channel(0);
+            assert_eq!(hours(|| assert!(receiver.changed_timeout(HOUR).is_err())), 1);
+            let mut actors = smarm::group::Group::new();
+            actors.spawn(|| smarm::sleep(HOUR * 3));
+            assert_eq!(hours(|| assert!(actors.join_next_timeout(HOUR).is_err())), 1);
+            let (_sender, receiver) = channel::<()>();
+            let select = || {
+                smarm::select! {
+                    _ = smarm::select::recv(&receiver) => panic!("nobody sends"),
+                    _ = smarm::select::after(HOUR) => {}
+                }
+            };
+            assert_eq!(hours(select), 1);
+        });
+    });
+}
+
+#[test]
 fn time_stands_still_while_anybody_works() {
     within(PATIENCE, || {
         paused(2).run(|| {

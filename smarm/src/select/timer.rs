@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::threads::Watched;
 use super::{Selectable, Shallow};
+use crate::actor::park;
 use crate::host::{self, Direction};
 use crate::io::attempt_to_find_ready;
 use crate::io::registration::Registration;
@@ -53,7 +54,7 @@ impl Future for Due {
         let Timer { deadline, fresh } = &mut self.0;
         let fresh = std::mem::take(fresh);
         match deadline {
-            Some(deadline) if !fresh && *deadline <= Instant::now() => Poll::Ready(()),
+            Some(deadline) if !fresh && *deadline <= park::now() => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Selectable;
 use super::timer::{Readiness, Timer};
 use crate::JoinHandle;
+use crate::actor::park;
 use crate::channel::{Receiver, RecvError, SendFrom, Sender, Wait, oneshot};
 use crate::host::Direction;
 use crate::mutex::{Lock, Mutex};
@@ -84,7 +85,7 @@ pub fn send<'a, T>(sender: &'a Sender<T>, message: &'a mut Option<T>) -> SendFro
 /// Ready when this much time has passed since this was evaluated; a longer time than the clock has is for ever.
 #[must_use]
 pub fn after(duration: Duration) -> Timer {
-    Timer::at(Instant::now().checked_add(duration), !duration.is_zero())
+    Timer::at(park::now().checked_add(duration), !duration.is_zero())
 }
 
 /// Ready when this time has come: for a timeout of several rounds.

@@ -94,7 +94,7 @@ impl Barrier {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<BarrierWaitResult, WaitError> {
-        Ok(park::wait_until(self.wait_async(), Instant::now().checked_add(timeout))?)
+        Ok(park::wait_until(self.wait_async(), park::now().checked_add(timeout))?)
     }
 
     /// Waits until so many wait, until `deadline` at most. If it is the last, it leads even if that has passed.

@@ -129,7 +129,7 @@ impl Condvar {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>, timeout: Duration) -> Timed<'a, T> {
-        self.wait_until(guard, Instant::now().checked_add(timeout))
+        self.wait_until(guard, park::now().checked_add(timeout))
     }
 
     /// As [`wait`](Self::wait), for a notification that comes before `deadline`.
@@ -158,7 +158,7 @@ impl Condvar {
         timeout: Duration,
         condition: impl FnMut(&mut T) -> bool,
     ) -> Timed<'a, T> {
-        self.wait_until_while(guard, Instant::now().checked_add(timeout), condition)
+        self.wait_until_while(guard, park::now().checked_add(timeout), condition)
     }
 
     /// Waits as long as `condition` holds, until `deadline` at most; looks at it first, and last.

@@ -70,7 +70,7 @@ impl Notify {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
-        Ok(park::wait_until(self.notified(), Instant::now().checked_add(timeout))?)
+        Ok(park::wait_until(self.notified(), park::now().checked_add(timeout))?)
     }
 
     /// Waits to be notified until `deadline`. A kept notification is taken even if that has passed.

@@ -111,7 +111,7 @@ impl Once {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<(), WaitError> {
-        self.wait_until(Instant::now().checked_add(timeout))
+        self.wait_until(park::now().checked_add(timeout))
     }
 
     /// As [`wait`](Self::wait), until `deadline` at most.

@@ -191,7 +191,7 @@ impl<T> OnceCell<T> {
     /// As [`wait`](Self::wait).
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Result<&T, WaitError> {
-        Ok(park::wait_until(self.wait_async(), Instant::now().checked_add(timeout))?)
+        Ok(park::wait_until(self.wait_async(), park::now().checked_add(timeout))?)
     }
 
     /// Waits until there is a value, until `deadline` at most.

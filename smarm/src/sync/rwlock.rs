@@ -215,7 +215,7 @@ impl<T: ?Sized> RwLock<T> {
     fn lock_for<G>(&self, permits: usize, timeout: Duration) -> Result<(), LockError<G>> {
         match self.permits.try_acquire(permits) {
             Ok(()) => Ok(()),
-            Err(_) => self.wait_until(permits, Instant::now().checked_add(timeout)),
+            Err(_) => self.wait_until(permits, park::now().checked_add(timeout)),
         }
     }
 

@@ -193,7 +193,7 @@ impl Semaphore {
         count: usize,
         timeout: Duration,
     ) -> Result<SemaphorePermit<'_>, AcquireError> {
-        self.obtain(count, || Instant::now().checked_add(timeout))?;
+        self.obtain(count, || park::now().checked_add(timeout))?;
         Ok(SemaphorePermit { semaphore: self, count })
     }
 
@@ -317,7 +317,7 @@ impl Semaphore {
         count: usize,
         timeout: Duration,
     ) -> Result<OwnedSemaphorePermit, AcquireError> {
-        self.obtain(count, || Instant::now().checked_add(timeout))?;
+        self.obtain(count, || park::now().checked_add(timeout))?;
         Ok(OwnedSemaphorePermit { semaphore: self, count })
     }
 

@@ -89,7 +89,7 @@ impl WaitGroup {
     /// ```
     #[track_caller]
     pub fn wait_timeout(self, timeout: Duration) -> Result<(), WaitGroupError> {
-        self.wait_until(Instant::now().checked_add(timeout))
+        self.wait_until(park::now().checked_add(timeout))
     }
 
     /// Is done, and waits for all others until `deadline`.

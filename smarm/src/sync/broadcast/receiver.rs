@@ -105,7 +105,7 @@ impl<T: Clone> Receiver<T> {
     /// [`RecvError::TimedOut`] if there was none in time; else as [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvError> {
         match self.try_recv() {
-            Err(TryRecvError::Empty) => self.recv_until(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.recv_until(park::now().checked_add(timeout)),
             received => received.map_err(settled),
         }
     }

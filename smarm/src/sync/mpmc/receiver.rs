@@ -66,7 +66,7 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
-            Err(TryRecvError::Empty) => self.recv_until(Instant::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => self.recv_until(park::now().checked_add(timeout)),
         }
     }
 

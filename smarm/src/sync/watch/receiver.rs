@@ -95,7 +95,7 @@ impl<T> Receiver<T> {
     /// # Errors
     /// [`RecvTimeoutError::TimedOut`] if there was none in time; else as [`changed`](Self::changed).
     pub fn changed_timeout(&mut self, timeout: Duration) -> Result<(), RecvTimeoutError> {
-        self.changed_until(Instant::now().checked_add(timeout))
+        self.changed_until(park::now().checked_add(timeout))
     }
 
     /// As [`changed`](Self::changed), until `deadline`. A new value that is there counts even if that has
@@ -146,7 +146,7 @@ impl<T> Receiver<T> {
         timeout: Duration,
         holds: impl FnMut(&T) -> bool,
     ) -> Result<Ref<T>, RecvTimeoutError> {
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = park::now().checked_add(timeout);
         self.look_for(holds, |this| this.changed_until(deadline))
     }
 

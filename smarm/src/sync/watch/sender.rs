@@ -105,7 +105,7 @@ impl<T> Sender<T> {
     /// As [`closed`](Self::closed).
     #[track_caller]
     pub fn closed_timeout(&self, timeout: Duration) -> bool {
-        self.closed_until(Instant::now().checked_add(timeout))
+        self.closed_until(park::now().checked_add(timeout))
     }
 
     /// As [`closed_timeout`](Self::closed_timeout), until `deadline`.
