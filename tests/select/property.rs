@@ -112,7 +112,7 @@ fn produce(
     while left > 0 {
         let one = next.get_or_insert_with(|| Parcel::new(ledger)).number;
         let two = other.get_or_insert_with(|| Parcel::new(ledger)).number;
-        let sent = if biased && left % 3 == 0 {
+        let sent = if biased && left.is_multiple_of(3) {
             select! {
                 biased;
                 sent = send(&outs[0], &mut next) => sent.is_ok().then_some(one),

@@ -342,7 +342,7 @@ fn the_handler_may_use_what_the_losers_borrowed() {
 fn a_handler_breaks_continues_and_returns_from_the_code_around() {
     fn sum_until(rx: &smarm::Receiver<i32>, limit: i32) -> Option<i32> {
         let mut sum = 0;
-        'outer: loop {
+        'outer: {
             loop {
                 select! {
                     n = recv(rx) => match n {

@@ -64,6 +64,15 @@ pub trait Arms {
 pub trait Outcome {
     /// Which arm.
     fn index(&self) -> usize;
+
+    /// Drops it. Gives which arm it was.
+    #[inline(always)]
+    fn discard(self) -> usize
+    where
+        Self: Sized,
+    {
+        self.index()
+    }
 }
 
 impl Outcome for Never {

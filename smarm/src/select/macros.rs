@@ -138,8 +138,7 @@ macro_rules! __select {
                 if fits {
                     break Some(outcome);
                 }
-                let index = $crate::select::Outcome::index(&outcome);
-                ::core::mem::drop(outcome);
+                let index = $crate::select::Outcome::discard(outcome);
                 $crate::select::Arms::put_out(arms.as_mut(), index);
             }
         };

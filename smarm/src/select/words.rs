@@ -118,7 +118,7 @@ pub fn writable<F: AsFd + ?Sized>(fd: &F) -> Readiness<'_> {
 /// Ready when the future is. If another arm wins, it is dropped half-way; `future(&mut f)`, of a pinned one, keeps
 /// it.
 ///
-/// One that is not [`Shallow`] is polled on the worker's stack, as [`await_future`](crate::compat::await_future)
+/// One that is not [`Shallow`](super::Shallow) is polled on the worker's stack, as [`await_future`](crate::compat::await_future)
 /// does.
 pub fn future<F: Future>(future: F) -> AnyFuture<F> {
     AnyFuture(future)
