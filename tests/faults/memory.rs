@@ -173,7 +173,8 @@ fn a_thread_that_the_system_refuses_is_an_error_of_who_wants_it() {
         let runtime = smarm::runtime::init(Config::exact(1));
         let before = crate::support::threads();
         runtime.run(|| {
-            let unlimited = limit(libc::RLIMIT_AS, status("VmSize"));
+            // Room for what a panic allocates, and for no thread's stack.
+            let unlimited = limit(libc::RLIMIT_AS, status("VmSize") + 192 * 1024);
             let native = smarm::runtime::try_init(Config::exact(1)).map(drop);
             let tokio = smarm_compat::Builder::new().workers(1).start().map(drop);
             let call = std::panic::catch_unwind(|| smarm::io::block_on_io(|| 1));
