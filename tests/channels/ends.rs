@@ -7,7 +7,7 @@
 //! | `watch` `changed`, `wait_for` | unwinds | `TimedOut` | `Cancelled` | `Cancelled` |
 //! | `closed` of both | unwinds | unwinds to the scope | unwinds to the scope | waits on |
 //!
-//! For the channels with one receiver see `tests/channel.rs` and `tests/cancel.rs`.
+//! For the channels with one receiver see `tests/channels/basics.rs` and `tests/everyday/cancel.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,13 @@
 //! Channels, measured by what their well-known counterparts document. Each module has a table of that,
 //! with a test for each line.
 
+mod basics;
 mod broadcast;
 mod concurrent;
 mod ends;
+mod faces;
+mod mail;
+mod mailbox;
 mod model;
 mod mpmc;
 mod mpsc;

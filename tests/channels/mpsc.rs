@@ -1,7 +1,7 @@
 //! `smarm::channel` and `smarm::channel::bounded(1..)`.
 //!
 //! std: `std::sync::mpsc`; cb: crossbeam-channel; fl: flume; ka: kanal; tk: `tokio::sync::mpsc`.
-//! Tests that are not in this file are in `smarm/src/channel/tests.rs` (unit) and `tests/channel.rs` (channel).
+//! Tests that are not in this file are in `smarm/src/channel/tests.rs` (unit) and `tests/channels/basics.rs`.
 //!
 //! | line | counterparts | smarm | test |
 //! |---|---|---|---|

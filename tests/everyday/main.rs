@@ -1,5 +1,6 @@
 //! What a program needs every day: time, threads' names, files, processes, signals.
 
+mod cancel;
 mod fs;
 mod interval;
 mod paused_clock;
@@ -8,6 +9,7 @@ mod send_after;
 mod signal;
 mod std_examples;
 mod thread;
+mod timer;
 
 use smarm::{Config, Runtime};
 

@@ -21,8 +21,9 @@ fn is_emfile(error: &io::Error) -> bool {
 #[test]
 fn a_runtime_without_descriptors_is_an_error_and_leaves_nothing_behind() {
     child::run_well(|| {
+        let threads_before = threads();
         drop(smarm::runtime::init(Config::exact(2))); // what is made once per process is there
-        let before = (descriptors(), threads());
+        let before = (descriptors(), threads_before);
         let mut refused = 0;
         for spare in 0..10 {
             let shortage = spare_descriptors(spare);
@@ -46,8 +47,9 @@ fn a_runtime_without_descriptors_is_an_error_and_leaves_nothing_behind() {
 fn a_runtime_on_tokio_without_descriptors_is_an_error_and_leaves_nothing_behind() {
     child::run_well(|| {
         let start = || smarm_compat::Builder::new().workers(2).start();
+        let threads_before = threads();
         drop(start().unwrap());
-        let before = (descriptors(), threads());
+        let before = (descriptors(), threads_before);
         let mut refused = 0;
         for spare in 0..10 {
             let shortage = spare_descriptors(spare);

@@ -1,4 +1,5 @@
-//! Memory: no address space, no memory for stacks, none for threads. That mappings run out is in `tests/stack.rs`.
+//! Memory: no address space, no memory for stacks, none for threads. That mappings run out is in
+//! `tests/actors/stack.rs`.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,5 +1,5 @@
 //! A stack overflow ends the process with a report that says whose stack it was. Overflows of actors' own stacks
-//! are in `tests/stack.rs`.
+//! are in `tests/actors/stack.rs`.
 
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;

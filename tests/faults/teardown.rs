@@ -1,5 +1,5 @@
-//! Runtimes that are dropped where one would not expect it. The usual places are in `tests/runtime.rs`,
-//! `tests/bridge_shutdown.rs` and `tests/bridge_attach_shutdown.rs`.
+//! Runtimes that are dropped where one would not expect it. The usual places are in `tests/actors/runtime.rs`,
+//! `tests/bridge/shutdown.rs` and `tests/bridge/attach_shutdown.rs`.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

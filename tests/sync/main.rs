@@ -7,6 +7,7 @@ mod bridge;
 mod condvar;
 mod ends;
 mod models;
+mod mutex;
 mod notify;
 mod once;
 mod rwlock;

@@ -1,7 +1,5 @@
 //! smarm and the service that it is attached to end in either order, and every actor learns of it.
 
-mod bridge_support;
-
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -9,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use bridge_support::modes::{attached, service};
-use bridge_support::{WhenDropped, spawn_on, with_a_careful_drop};
 use smarm::channel::{Receiver, Sender, channel};
 use smarm::{JoinError, JoinHandle, Runtime};
 use smarm_compat::await_future;
 use smarm_workspace::{Drops, PATIENCE, Signal, child, until, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime as Tokio;
+
+use crate::bridge_support::modes::{attached, service};
+use crate::bridge_support::{WhenDropped, spawn_on, with_a_careful_drop};
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -328,8 +327,9 @@ fn attached_runtimes_come_and_go_without_a_trace() {
             drop(actors);
             assert_eq!(seen.load(SeqCst), parked);
         };
-        round(); // what is made once and kept
-        let before = (count("/proc/self/fd"), count("/proc/self/task"));
+        let threads = count("/proc/self/task");
+        round(); // opens what is made once and kept
+        let before = (count("/proc/self/fd"), threads);
         for _ in 0..50 {
             round();
         }

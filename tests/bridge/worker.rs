@@ -1,7 +1,5 @@
 //! A worker as a future on a tokio runtime that the caller made, and what happens when that goes first.
 
-mod bridge_support;
-
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -9,12 +7,13 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use bridge_support::with_a_careful_drop;
 use smarm::host::Worker;
 use smarm::{Config, Runtime};
 use smarm_compat::await_future;
 use smarm_workspace::{Drops, OnDrop, PATIENCE, Signal, child, panic_message, within};
 use tokio::task::LocalSet;
+
+use crate::bridge_support::with_a_careful_drop;
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 

@@ -1,21 +1,20 @@
 //! What the documentation of `std::net` and `std::os::unix::net` shows of each method, said again for
 //! `smarm::net`: in an actor, in an actor on tokio, and on a plain thread.
 
-mod bridge_support;
-
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bridge_support::on_tokio;
 use smarm::net::unix::SocketAddr as UnixAddr;
 use smarm::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, ToSocketAddrs,
     UdpSocket, UnixDatagram, UnixListener, UnixStream,
 };
 use smarm_workspace::{PATIENCE, within, workers};
+
+use crate::bridge_support::on_tokio;
 
 /// Runs an example wherever a program may be.
 fn everywhere(example: fn() -> io::Result<()>) {

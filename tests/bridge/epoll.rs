@@ -1,15 +1,14 @@
 //! A worker, its actors and its tasks wait in one epoll.
 
-mod bridge_support;
-
 use std::io::Read;
 use std::time::Duration;
 
-use bridge_support::epolls::epolls;
-use bridge_support::{on_tokio, spawn_on, tokio_of};
 use smarm::net::{TcpListener, TcpStream};
 use smarm_compat::await_future;
 use smarm_workspace::{child, workers};
+
+use crate::bridge_support::epolls::epolls;
+use crate::bridge_support::{on_tokio, spawn_on, tokio_of};
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 

@@ -1,17 +1,16 @@
 //! What must not be done on a worker's thread says so, and does no harm.
 
-mod bridge_support;
-
 use std::future::ready;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bridge_support::on_tokio;
 use smarm::channel::{bounded, channel, oneshot};
 use smarm_compat::{await_future, await_timeout, on_native_stack};
 use smarm_workspace::{PATIENCE, panic_message, within, workers};
 use tokio::runtime::Handle;
+
+use crate::bridge_support::on_tokio;
 
 const MOMENT: Duration = Duration::from_millis(1);
 

@@ -1,14 +1,13 @@
 //! No wake is lost between actors, tasks and threads, and one for nothing resumes nobody.
 
-mod bridge_support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use bridge_support::{on_tokio, spawn_on, tokio_of, turns};
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, Signal, child, until, within};
+
+use crate::bridge_support::{on_tokio, spawn_on, tokio_of, turns};
 
 #[test]
 fn wakes_from_foreign_threads_are_kept() {

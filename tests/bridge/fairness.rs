@@ -1,17 +1,16 @@
 //! Actors and tasks of one worker do not starve each other.
 
-mod bridge_support;
-
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bridge_support::{on_tokio, on_tokio_with_short_slices, spawn_on, tokio_of};
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, within};
 use tokio::sync::{Semaphore, mpsc};
+
+use crate::bridge_support::{on_tokio, on_tokio_with_short_slices, spawn_on, tokio_of};
 
 const TICK: Duration = Duration::from_millis(1);
 const TICKS: usize = 20;
@@ -213,7 +212,7 @@ fn tasks_that_can_always_run_starve_no_actor() {
                     tokio::spawn(async move {
                         while !raised(&flags) {
                             match n % 2 {
-                                0 => bridge_support::turns(2).await, // wakes itself
+                                0 => crate::bridge_support::turns(2).await, // wakes itself
                                 _ => tokio::task::yield_now().await,
                             }
                         }

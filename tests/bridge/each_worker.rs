@@ -1,7 +1,5 @@
 //! One future per worker: it runs there, in every mode, and goes with the runtime.
 
-mod bridge_support;
-
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
@@ -11,13 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
-use bridge_support::modes::{current_thread, service};
-use bridge_support::{spawn_on, with_a_careful_drop};
 use smarm_compat::{Builder, await_future};
 use smarm_workspace::{PATIENCE, Signal, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::LocalSet;
+
+use crate::bridge_support::modes::{current_thread, service};
+use crate::bridge_support::{spawn_on, with_a_careful_drop};
 
 /// Which worker was where.
 type Places = Arc<Mutex<Vec<(usize, ThreadId)>>>;

@@ -1,14 +1,11 @@
 //! Cancelling across the bridge, with actors and tasks on the same threads: the drop of a future cancels
 //! its side of a wait, and the end of a wait drops its future where it belongs.
 
-mod bridge_support;
-
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bridge_support::{on_tokio, turns, with_a_careful_drop};
 use futures::{SinkExt, StreamExt};
 use smarm::cancel::{Interrupted, with_timeout};
 use smarm::channel::{bounded, channel, oneshot};
@@ -17,6 +14,8 @@ use smarm::{CancelToken, JoinError, Mutex, Receiver, with_cancel};
 use smarm_compat::await_future;
 use smarm_workspace::{Drops, PATIENCE, Signal, within};
 use tokio::select;
+
+use crate::bridge_support::{on_tokio, turns, with_a_careful_drop};
 
 const MOMENT: Duration = Duration::from_millis(2);
 const FOR_EVER: Duration = Duration::from_secs(100_000);

@@ -4,17 +4,16 @@
 //! thread makes while a byte in memory says `BLOCK` becomes a `SIGSYS`, whose handler counts it and
 //! makes it. What the other threads of the process do is not looked at.
 
-mod bridge_support;
-
 use std::arch::naked_asm;
 use std::ffi::c_void;
 use std::io;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
-use bridge_support::{on_tokio, spawn_on, tokio_of};
 use smarm_compat::await_future;
 use smarm_workspace::{Signal, child};
+
+use crate::bridge_support::{on_tokio, spawn_on, tokio_of};
 
 const PR_SET_SYSCALL_USER_DISPATCH: libc::c_int = 59;
 const ALLOW: u8 = 0;

@@ -1,7 +1,5 @@
 //! std's traits over tokio's streams: reading, writing, seeking, deadlines, kills and ends.
 
-mod bridge_support;
-
 use std::future::poll_fn;
 use std::io::{
     BufRead, BufReader, BufWriter, Cursor, ErrorKind, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write,
@@ -11,13 +9,14 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridge_support::{last_worker, on_tokio, on_tokio_with, spawn_on};
 use smarm::Config;
 use smarm_compat::await_future;
 use smarm_compat::io::SyncIo;
 use smarm_workspace::{Drops, PATIENCE, Signal, calm, panic_message, within};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::bridge_support::{last_worker, on_tokio, on_tokio_with, spawn_on};
 
 const MOMENT: Duration = Duration::from_millis(2);
 const FOR_EVER: Duration = Duration::from_secs(100_000);

@@ -1,7 +1,5 @@
 //! Waiting across the bridge: actors for what is tokio's, tasks for what is smarm's.
 
-mod bridge_support;
-
 use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -9,7 +7,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridge_support::{last_worker, on_tokio, spawn_on, tokio_of, turns};
 use smarm::channel::{RecvError, bounded, oneshot};
 use smarm_compat::{TimedOut, await_deadline, await_future, await_timeout};
 use smarm_workspace::{Drops, PATIENCE, within};
@@ -17,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{self, Notify, mpsc};
+
+use crate::bridge_support::{last_worker, on_tokio, spawn_on, tokio_of, turns};
 
 const MOMENT: Duration = Duration::from_millis(2);
 const FOR_EVER: Duration = Duration::from_secs(100_000);
@@ -318,7 +317,7 @@ fn a_task_awaits_actors() {
                         }
                         sum
                     });
-                    assert_eq!(await_future(task).unwrap(), (0..50).sum());
+                    assert_eq!(await_future(task).unwrap(), (0..50).sum::<u64>());
                 }
             });
         }
@@ -485,7 +484,7 @@ fn a_task_spawns_actors() {
                     (sum, local, here)
                 });
                 let (sum, local, here) = await_future(task).unwrap();
-                assert_eq!(sum, (0..100).sum());
+                assert_eq!(sum, (0..100).sum::<i32>());
                 assert_eq!(local.join().unwrap(), here);
             });
         }

@@ -335,7 +335,7 @@ fn a_detached_panic_is_reported_with_pid_name_and_place() {
         let (_, pid) = stdout.lines().find_map(|line| line.split_once("pid ")).expect("the pid is printed");
         let stderr = child::stderr(&output);
         let report = stderr.lines().find(|line| line.starts_with("smarm: ")).expect("there is a report");
-        for part in [&format!("actor {pid} \"parser\" panicked at tests/join.rs:"), "boom"] {
+        for part in [&format!("actor {pid} \"parser\" panicked at tests/actors/join.rs:"), "boom"] {
             assert!(report.contains(part), "{report}");
         }
     }
@@ -403,7 +403,7 @@ fn a_panic_is_logged_when_its_handle_is_dropped_unread() {
     });
     let Some(output) = output else { return };
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("\"unread\" panicked at tests/join.rs:"), "{said}");
+    assert!(said.contains("\"unread\" panicked at tests/actors/join.rs:"), "{said}");
     assert!(!said.contains("\"read\" panicked at"), "{said}");
 }
 

@@ -1,20 +1,19 @@
 //! tokio's and futures' traits over smarm's streams: beside a worker, on other runtimes, and nowhere.
 
-mod bridge_support;
-
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use bridge_support::{on_tokio, tokio_of};
 use futures_util::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use smarm::net::{TcpListener, TcpStream};
 use smarm_compat::await_future;
 use smarm_compat::io::AsyncIo;
 use smarm_workspace::{PATIENCE, block_on, within, workers};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::bridge_support::{on_tokio, tokio_of};
 
 /// Both ends of a connection.
 fn pair() -> (TcpStream, TcpStream) {

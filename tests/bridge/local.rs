@@ -1,7 +1,5 @@
 //! A worker as a local future of a single-threaded service, and the ends of both in either order.
 
-mod bridge_support;
-
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,15 +9,16 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use bridge_support::epolls::epolls;
-use bridge_support::modes::{current_thread, local};
-use bridge_support::with_a_careful_drop;
 use smarm::{JoinHandle, Runtime};
 use smarm_compat::{LocalWorker, await_future};
 use smarm_workspace::{PATIENCE, Signal, child, panic_message, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
+
+use crate::bridge_support::epolls::epolls;
+use crate::bridge_support::modes::{current_thread, local};
+use crate::bridge_support::with_a_careful_drop;
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 const MOMENT: Duration = Duration::from_millis(1);

@@ -1,13 +1,10 @@
 //! Libraries that know only std's traits, unchanged, over a tokio stream in an actor and over a
 //! smarm one; their peers are tokio's own of the same trade.
 
-mod bridge_support;
-
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bridge_support::on_tokio;
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -17,6 +14,8 @@ use smarm_compat::io::SyncIo;
 use smarm_workspace::{PATIENCE, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tungstenite::Message;
+
+use crate::bridge_support::on_tokio;
 
 /// What an actor reads and writes.
 trait Blocking: Read + Write + Send {}

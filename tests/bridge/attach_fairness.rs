@@ -1,17 +1,16 @@
 //! Beside a service, an actor over tokio resources that are always ready starves nobody.
 
-mod bridge_support;
-
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use bridge_support::modes::{attached, service};
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, within};
 use tokio::sync::{Semaphore, mpsc};
+
+use crate::bridge_support::modes::{attached, service};
 
 const TICK: Duration = Duration::from_millis(1);
 const TICKS: usize = 20;

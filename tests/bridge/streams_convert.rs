@@ -1,18 +1,17 @@
 //! Sockets that move between smarm and tokio, with what was buffered.
 
-mod bridge_support;
-
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, IoSliceMut, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use bridge_support::on_tokio;
 use smarm::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use smarm_compat::await_future;
 use smarm_compat::io::{AsyncIo, IntoSmarm, IntoTokio, SyncIo, Unread};
 use smarm_workspace::{PATIENCE, child, within};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+
+use crate::bridge_support::on_tokio;
 
 const MOMENT: Duration = Duration::from_millis(2);
 

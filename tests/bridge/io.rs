@@ -1,7 +1,5 @@
 //! smarm's sockets and descriptor waits on tokio's epoll.
 
-mod bridge_support;
-
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
@@ -13,11 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use bridge_support::{last_worker, on_tokio, spawn_on, tokio_of};
 use smarm::io::{wait_readable, wait_readable_timeout, wait_writable};
 use smarm::net::{TcpListener, TcpStream};
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, until, within, workers};
+
+use crate::bridge_support::{last_worker, on_tokio, spawn_on, tokio_of};
 
 const MOMENT: Duration = Duration::from_millis(2);
 const FOR_EVER: Duration = Duration::from_secs(100_000);

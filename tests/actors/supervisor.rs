@@ -31,7 +31,7 @@ fn each_kind_of_end_is_told_with_pid_and_name() {
             match mailbox.recv().unwrap() {
                 Told::Panic { pid: of, name: None, message, place: Some(place) } => {
                     assert_eq!((of, message.as_str()), (pid, "boom 1"));
-                    assert!(place.starts_with("tests/supervisor.rs:"), "{place}");
+                    assert!(place.starts_with("tests/actors/supervisor.rs:"), "{place}");
                 }
                 other => panic!("{other:?}"),
             }

@@ -1,22 +1,21 @@
 //! smarm attached to a multi-thread service: both worlds reach each other, with the service's epoll.
 
-mod bridge_support;
-
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bridge_support::epolls::epolls;
-use bridge_support::modes::{attached, service};
-use bridge_support::{spawn_on, turns};
 use smarm::InitError;
 use smarm::channel::{bounded, channel};
 use smarm_compat::{Builder, await_future, await_timeout};
 use smarm_workspace::{PATIENCE, Signal, child, panic_message, within};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
+
+use crate::bridge_support::epolls::epolls;
+use crate::bridge_support::modes::{attached, service};
+use crate::bridge_support::{spawn_on, turns};
 
 const FOR_EVER: Duration = Duration::from_secs(100_000);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -174,7 +173,7 @@ fn without_tokios_epoll_only_the_actor_that_wants_a_socket_fails() {
 
 #[test]
 fn a_current_thread_runtime_is_refused_and_told_what_to_use() {
-    let service = bridge_support::modes::current_thread();
+    let service = crate::bridge_support::modes::current_thread();
     let error = smarm_compat::attach(service.handle()).unwrap_err();
     assert!(matches!(error, InitError::Host(_)));
     let told = error.to_string();
