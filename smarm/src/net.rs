@@ -42,7 +42,13 @@
 mod addr;
 mod byte_stream;
 mod handle;
+#[cfg(feature = "sim")]
+mod simulated;
 mod socket;
+#[cfg(feature = "sim")]
+use simulated as stds;
+#[cfg(not(feature = "sim"))]
+mod stds;
 mod tcp_listener;
 mod tcp_stream;
 mod udp_socket;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use super::ToSocketAddrs;
+use super::{ToSocketAddrs, stds};
 use super::addr::{encode, first_that_succeeds, open};
 use super::byte_stream::byte_stream;
 use super::handle::{conversions, handle, time_to_live, timeouts};
@@ -17,7 +17,7 @@ use crate::io::{attempt_to_find_ready, deadline_after};
 
 /// A TCP connection: [`std::net::TcpStream`] for actors.
 pub struct TcpStream {
-    socket: Socket<std::net::TcpStream>,
+    socket: Socket<stds::TcpStream>,
 }
 
 conversions!(TcpStream, std::net::TcpStream);
@@ -27,7 +27,7 @@ time_to_live!(TcpStream);
 byte_stream!(TcpStream);
 
 impl TcpStream {
-    pub(super) fn of_nonblocking(inner: std::net::TcpStream) -> TcpStream {
+    pub(super) fn of_nonblocking(inner: stds::TcpStream) -> TcpStream {
         TcpStream { socket: Socket::new(inner) }
     }
 
@@ -99,6 +99,12 @@ impl TcpStream {
 }
 
 fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<TcpStream> {
+    #[cfg(feature = "sim")]
+    if let Some(world) = crate::sim::current() {
+        let stream = TcpStream::of_nonblocking(stds::TcpStream::connect(world, *addr)?);
+        stream.socket.run(Direction::Write, deadline, || stream.socket.inner().finish_connect())?;
+        return Ok(stream);
+    }
     let (stream, in_progress) = begin_connect(addr)?;
     if in_progress {
         stream.socket.run(Direction::Write, deadline, || attempt_to_find_connected(&stream))?;
@@ -108,7 +114,7 @@ fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<Tcp
 
 /// A new socket on its way to `addr`, and whether it has yet to arrive.
 fn begin_connect(addr: &SocketAddr) -> io::Result<(TcpStream, bool)> {
-    let stream = TcpStream::of_nonblocking(open(addr, libc::SOCK_STREAM)?.into());
+    let stream = TcpStream::of_nonblocking(std::net::TcpStream::from(open(addr, libc::SOCK_STREAM)?).into());
     let (storage, len) = encode(addr);
     // SAFETY: the first `len` bytes of `storage` are an address, and live through the call.
     match check(unsafe { libc::connect(stream.as_raw_fd(), (&raw const storage).cast(), len) }) {
