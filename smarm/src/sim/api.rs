@@ -118,8 +118,6 @@ pub fn heal(a: &str, b: &str) {
     if state.net.mend(from, to) {
         state.release_held(from, to);
     }
-    drop(state);
-    stir();
 }
 
 /// Breaks all connections between two hosts: the next call on either side fails with
@@ -198,14 +196,4 @@ pub(crate) fn resolve(name: &str, port: u16) -> Option<io::Result<Vec<SocketAddr
         }
     };
     Some(Ok(vec![(ip, port).into()]))
-}
-
-/// Has the worker look at the network's events again, if the caller is a task beside it.
-pub(super) fn stir() {
-    use crate::actor::local::{Local, Place};
-    if let Some(local) = Local::current()
-        && local.place() == Place::Host
-    {
-        local.stir();
-    }
 }

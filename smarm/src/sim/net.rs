@@ -53,6 +53,8 @@ pub(super) struct Net {
     pub(super) sockets: BTreeMap<(HostId, u16), Datagrams>,
     events: BTreeMap<(u64, u64), Event>,
     last_id: u64,
+    /// Something was sent since somebody last asked.
+    news: bool,
 }
 
 struct Host {
@@ -124,6 +126,7 @@ impl Net {
             sockets: BTreeMap::new(),
             events: BTreeMap::new(),
             last_id: 0,
+            news: false,
         };
         assert_eq!(net.host("main"), MAIN);
         net
@@ -263,11 +266,16 @@ impl Net {
     pub(super) fn schedule(&mut self, at: u64, event: Event) {
         let id = self.id();
         self.events.insert((at, id), event);
+        self.news = true;
     }
 
     /// When the next event is due.
     pub(super) fn next_event(&self) -> Option<u64> {
         self.events.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     fn pop_due(&mut self, now: u64) -> Option<Event> {

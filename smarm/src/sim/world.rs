@@ -16,7 +16,7 @@ use super::Reason;
 use super::net::Net;
 use super::random::Random;
 use super::trace::Trace;
-use crate::actor::local::Local;
+use crate::actor::local::{Local, Place};
 use crate::actor::park::{OwnCode, own_code, rouse};
 use crate::actor::slot::Slot;
 use crate::chaos;
@@ -87,6 +87,18 @@ impl std::ops::Deref for Locked<'_> {
 impl std::ops::DerefMut for Locked<'_> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    /// A task beside the worker has sent something: the worker is to look when that arrives.
+    fn drop(&mut self) {
+        if self.net.take_news()
+            && let Some(local) = Local::current()
+            && local.place() == Place::Host
+        {
+            local.stir(); // wakes a driver, who runs no code of others
+        }
     }
 }
 
