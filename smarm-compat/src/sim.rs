@@ -6,8 +6,8 @@
 //! use smarm_compat::{await_future, sim};
 //!
 //! fn program() {
-//!     let (sender, receiver) = smarm::channel();
-//!     smarm::spawn(move || {
+//!     let (sender, mut receiver) = smarm::channel();
+//!     let actor = smarm::spawn(move || {
 //!         smarm::sleep(Duration::from_secs(3600));
 //!         sender.send("an actor, after an hour").unwrap();
 //!     });
@@ -17,6 +17,7 @@
 //!         receiver.recv_async().await
 //!     });
 //!     assert_eq!(await_future(task).unwrap(), Ok("an actor, after an hour"));
+//!     actor.join().unwrap();
 //! }
 //!
 //! let first = sim::run(7, program);

@@ -298,6 +298,7 @@ impl Core {
                     self.start(actor); // sent to this very worker
                     local.queue(actor);
                 } else {
+                    sim::mail_came();
                     self.take_mail(actor);
                 }
             });

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::world::{self, HostId, Locked, World};
 use crate::actor::local::kill;
-use crate::actor::park::{self, rouse};
+use crate::actor::park::rouse;
 use crate::join::JoinHandle;
+use crate::preempt;
 use crate::spawn::Builder;
 
 /// The simulation of this thread.
@@ -50,15 +51,14 @@ where
     T: Send + 'static,
 {
     let world = world("host");
-    let host = world.lock().net.host(name);
-    let spawned = Builder::new().name(name).spawn(move || {
-        // Before it does anything else; and it has not been made to yield since.
-        if let Some(pid) = park::Running::current().map(park::Running::pid) {
-            world.lock().move_actor(pid, host);
-        }
-        drop(world);
-        f()
-    });
+    let undisturbed = preempt::disable(); // the next actor that is spawned is this one
+    let mut state = world.lock();
+    let host = state.net.host(name);
+    state.next_host = Some(host);
+    drop(state);
+    let spawned = Builder::new().name(name).spawn(f);
+    world.lock().next_host = None; // there may have been no stack for it
+    drop(undisturbed);
     spawned.unwrap_or_else(|error| panic!("smarm: {error}"))
 }
 

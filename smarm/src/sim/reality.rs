@@ -24,6 +24,9 @@ pub(crate) const fn ended(_: &Slot) {}
 pub(crate) const fn deliver() {}
 
 #[inline(always)]
+pub(crate) const fn mail_came() {}
+
+#[inline(always)]
 pub(crate) const fn sooner(timer: Option<u64>) -> Option<u64> {
     timer
 }

@@ -18,7 +18,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::net::{Net, Weather};
-use super::outcome::{Failure, Outcome, Reason};
+use super::outcome::{BY_THREAD, Failure, Outcome, Reason};
 use super::trace::Trace;
 use super::world::{Entered, World};
 use crate::chaos::Chaos;
@@ -443,10 +443,7 @@ fn drive(stage: &mut Stage) {
     loop {
         let next = stage.turn(&waker);
         if watch.disturbed.swap(false, Acquire) {
-            stage.disturbed(
-                "an actor was woken by an OS thread, whose time the seed does not decide: use actors, or do that work \
-                 before the simulation",
-            );
+            stage.disturbed(BY_THREAD);
         }
         match next {
             Next::Turn => {}

@@ -28,7 +28,7 @@ pub(crate) use handle::{Acceptor, Stream};
 const WINDOW: usize = 64 << 10;
 /// Connections that a listener keeps until they are accepted.
 const BACKLOG: usize = 128;
-/// So many times in vain, and a connect has timed out.
+/// A connect that was sent again so many times in vain has timed out.
 const TRIES: u32 = 7;
 const SECOND: u64 = 1_000_000_000;
 
@@ -41,6 +41,8 @@ pub(super) struct Listener {
 /// The side that connects is 0.
 pub(super) struct Connection {
     sides: [Side; 2],
+    /// A listener has it, or had it.
+    arrived: bool,
 }
 
 struct Side {
@@ -180,6 +182,7 @@ impl Locked<'_> {
             Some(listener) => {
                 listener.backlog.push_back(id);
                 let wakers = listener.waiters.take().collect();
+                self.net.connections.get_mut(&id).expect("it was there above").arrived = true;
                 self.note(format_args!("arrive {from} at {to} syn"));
                 self.send(id, 0, Segment::Accepted);
                 return wakers;
@@ -191,7 +194,7 @@ impl Locked<'_> {
             }
         }
         self.note(format_args!("lose {from} to {to} syn"));
-        if tries + 1 < TRIES {
+        if tries < TRIES {
             self.net.schedule(now + (SECOND << tries), Event::Syn { connection: id, tries: tries + 1 });
             return Vec::new();
         }
@@ -283,19 +286,19 @@ impl Locked<'_> {
     }
 
     /// The last handle of a side has gone.
-    fn close(&mut self, id: u64, own: usize) -> Vec<Waker> {
-        let Some(connection) = self.net.connections.get_mut(&id) else { return Vec::new() };
+    fn close(&mut self, id: u64, own: usize) {
+        let Some(connection) = self.net.connections.get_mut(&id) else { return };
+        let arrived = connection.arrived;
         let [zero, one] = &mut connection.sides;
         let (side, peer) = if own == 0 { (zero, one) } else { (one, zero) };
         side.closed = true;
         let (unread, ended, broken, open) = (!side.inbox.is_empty(), side.ended, side.broken, side.open);
-        if peer.closed || broken && own == 0 && !open {
+        if peer.closed || !arrived {
             self.net.connections.remove(&id);
-        } else if unread && !broken {
+        } else if (unread || !open) && !broken {
             self.send(id, 1 - own, Segment::Reset);
         } else if !ended && !broken {
             self.send(id, 1 - own, Segment::Fin);
         }
-        Vec::new()
     }
 }

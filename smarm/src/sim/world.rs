@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use super::Reason;
+use super::outcome::{BY_THREAD, Reason};
 use super::net::Net;
 use super::random::Random;
 use super::trace::Trace;
@@ -58,6 +58,8 @@ pub(crate) struct State {
     /// When that was last.
     pub(super) last_step: u64,
     pub(super) failure: Option<Reason>,
+    /// Where the actor will be that is spawned next, if not where its spawner is.
+    pub(super) next_host: Option<HostId>,
     pub(super) net: Net,
 }
 
@@ -113,6 +115,7 @@ impl World {
             steps: 0,
             last_step: 0,
             failure: None,
+            next_host: None,
             net,
         };
         Arc::new(Self { seed, clock: OnceLock::new(), state: Mutex::new(state) })
@@ -177,7 +180,7 @@ impl Locked<'_> {
         }
         self.numbers += 1;
         let number = self.numbers;
-        let host = self.current_host();
+        let host = self.next_host.take().unwrap_or_else(|| self.current_host());
         // SAFETY: the actor is new and not started, or about to be given the thread: its record is there, and
         // its name is written only before it is spawned.
         let name: Box<str> = unsafe { (*actor.record()).name.as_deref() }.unwrap_or("").into();
@@ -195,16 +198,6 @@ impl Locked<'_> {
     /// Its host.
     pub(super) fn current_host(&self) -> HostId {
         current_actor().and_then(|pid| self.actors.get(&pid)).map_or(MAIN, |actor| actor.host)
-    }
-
-    /// Moves an actor to a host.
-    pub(super) fn move_actor(&mut self, pid: Pid, host: HostId) {
-        if let Some(actor) = self.actors.get_mut(&pid) {
-            actor.host = host;
-            let number = actor.number;
-            let name = self.net.name(host).to_owned();
-            self.note(format_args!("host {number} on {name}"));
-        }
     }
 
     /// The actors of a host, in the order in which they were spawned.
@@ -292,6 +285,14 @@ pub(crate) fn ended(actor: &Slot) {
 /// Has the network do what is due.
 pub(crate) fn deliver() {
     with_current(|state| state.deliver());
+}
+
+/// An actor was woken from another thread.
+pub(crate) fn mail_came() {
+    with_current(|state| {
+        state.fail(Reason::Outside(BY_THREAD.into()));
+        Vec::new()
+    });
 }
 
 /// The earlier one of a timer and of what the network does next.

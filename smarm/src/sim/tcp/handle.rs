@@ -40,7 +40,7 @@ impl Stream {
         let own = state.net.source(host, addr, port);
         let connection = state.net.id();
         let sides = [Side::new(host, own, false), Side::new(far, addr, true)];
-        state.net.connections.insert(connection, Connection { sides });
+        state.net.connections.insert(connection, Connection { sides, arrived: false });
         let (now, state_mut) = (state.now, &mut *state);
         let latency = state_mut.net.reliable_latency(&mut state_mut.random, host, far);
         state.net.schedule(now + latency, Event::Syn { connection, tries: 0 });
@@ -201,8 +201,7 @@ impl Waits for Stream {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let wakers = self.world.lock().close(self.connection, self.side);
-        wakers.into_iter().for_each(rouse);
+        self.world.lock().close(self.connection, self.side);
     }
 }
 
@@ -272,7 +271,7 @@ impl Drop for Bound {
         for connection in listener.backlog {
             if let Some(known) = state.net.connections.get_mut(&connection) {
                 known.sides[1].closed = true;
-                state.send(connection, 0, Segment::Reset);
+                state.send(connection, 0, Segment::Reset); // to nobody, if that one has gone, too
             }
         }
     }
