@@ -101,7 +101,8 @@ fn drive(stage: &mut Stage) {
         .start_paused(true)
         .on_thread_start(move || started.store(true, SeqCst))
         .build();
-    let tokio = tokio.unwrap_or_else(|error| panic!("smarm-compat: the system refused a tokio runtime: {error}"));
+    let tokio =
+        tokio.unwrap_or_else(|error| panic!("smarm-compat: the system refused a tokio runtime: {error}"));
     tokio.block_on(async {
         stage.worker().bind(Rc::new(TokioReactor));
         stage.begin(Arc::new(TokioClock));

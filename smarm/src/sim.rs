@@ -89,6 +89,6 @@ pub(crate) use tcp::{Acceptor, Stream};
 pub(crate) use udp::Udp;
 pub(crate) use wait::{Waits, poll, run as wait};
 pub(crate) use world::{
-    World, current, deliver, ended, epoch, is_turn_over, mail_came, postscript, ran, refuse, refuse_descriptor, sooner, spawned,
-    unnoticed_panic,
+    World, current, deliver, ended, epoch, is_turn_over, mail_came, postscript, ran, refuse, refuse_real,
+    sooner, spawned, unnoticed_panic,
 };

@@ -99,6 +99,21 @@ fn tokio_s_sockets_are_refused() {
 }
 
 #[test]
+fn calls_that_the_simulated_network_does_not_have_are_refused_by_name() {
+    let said = sim::run(1, || {
+        let listener = smarm::net::TcpListener::bind_reuse_port("0.0.0.0:80").unwrap_err();
+        let socket = smarm::net::UdpSocket::bind("0.0.0.0:80").unwrap();
+        assert_eq!(listener.kind(), ErrorKind::Unsupported);
+        (listener.to_string(), socket.multicast_ttl_v4().unwrap_err().to_string())
+    });
+    let (listener, socket) = said.unwrap();
+    assert!(
+        listener.contains("bind_reuse_port") && socket.contains("multicast_ttl_v4"),
+        "{listener}; {socket}"
+    );
+}
+
+#[test]
 fn a_simulated_socket_has_no_descriptor() {
     let said = message(sim::run(1, || {
         let listener = smarm::net::TcpListener::bind("0.0.0.0:80").unwrap();
@@ -126,7 +141,10 @@ fn an_unknown_host_is_named() {
 fn a_simulation_in_an_actor_is_refused() {
     let said = smarm::run(|| {
         let panicked = std::panic::catch_unwind(|| sim::run(1, || ())).unwrap_err();
-        panicked.downcast_ref::<&str>().map(ToString::to_string).or(panicked.downcast_ref::<String>().cloned())
+        panicked
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or(panicked.downcast_ref::<String>().cloned())
     });
     assert!(said.unwrap().contains("on a plain thread"));
 }

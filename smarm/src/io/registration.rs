@@ -74,7 +74,7 @@ impl Registration {
         deadline: Option<Instant>,
         mut attempt: impl FnMut() -> io::Result<Attempt>,
     ) -> io::Result<usize> {
-        sim::refuse_descriptor()?;
+        sim::refuse_real("a wait for a real descriptor")?;
         if host::with_reactor(|reactor| reactor.is_none()) {
             return run_on_thread(fd, direction, scope::soonest(deadline), &mut attempt);
         }
@@ -167,7 +167,7 @@ impl Registration {
 /// The entry in `place`, with a new source if there is none yet.
 fn register_at<'a>(place: &'a Link, fd: BorrowedFd<'_>) -> io::Result<&'a Entry> {
     if place.get().is_none() {
-        sim::refuse_descriptor()?;
+        sim::refuse_real("a wait for a real descriptor")?;
         let source = host::with_reactor(|reactor| match reactor {
             Some(reactor) => reactor.register(fd),
             None => Err(io::Error::new(

@@ -56,7 +56,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn bind_reuse_port<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        crate::sim::refuse_descriptor()?;
+        crate::sim::refuse_real("bind_reuse_port")?;
         first_that_succeeds(addr, |addr| {
             let fd = open(addr, libc::SOCK_STREAM)?;
             set_flag(fd.as_fd(), libc::SO_REUSEADDR)?;

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use super::{ToSocketAddrs, stds};
 use super::addr::{encode, first_that_succeeds, open};
 use super::byte_stream::byte_stream;
 use super::handle::{conversions, handle, time_to_live, timeouts};
 use super::socket::{Socket, zero_timeout};
+use super::{ToSocketAddrs, stds};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
 use crate::io::registration::moved;

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
-use super::{ToSocketAddrs, stds};
 use super::addr::{all, bind_group, first_that_succeeds, no_address, open};
 use super::handle::{conversions, handle, time_to_live, timeouts};
 use super::socket::Socket;
+use super::{ToSocketAddrs, stds};
 use crate::host::Direction;
 use crate::io::registration::moved;
 
@@ -66,7 +66,7 @@ impl UdpSocket {
     /// # Errors
     /// As for `bind`.
     pub fn bind_reuse_port<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        crate::sim::refuse_descriptor()?;
+        crate::sim::refuse_real("bind_reuse_port")?;
         first_that_succeeds(addr, |addr| {
             let fd = open(addr, libc::SOCK_DGRAM)?;
             bind_group(fd.as_fd(), addr)?;

@@ -78,15 +78,24 @@ pub(super) enum Event {
 pub(crate) struct Waiters(Vec<(u64, Waker)>);
 
 impl Waiters {
-    pub(super) fn add(&mut self, id: u64, waker: &Waker) {
+    /// Gives the earlier waker of this wait, to be dropped outside the lock.
+    #[must_use]
+    pub(super) fn add(&mut self, id: u64, waker: &Waker) -> Option<Waker> {
+        let waker = waker.clone();
         match self.0.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, known)) => known.clone_from(waker),
-            None => self.0.push((id, waker.clone())),
+            Some((_, known)) => Some(std::mem::replace(known, waker)),
+            None => {
+                self.0.push((id, waker));
+                None
+            }
         }
     }
 
-    pub(super) fn remove(&mut self, id: u64) {
-        self.0.retain(|(known, _)| *known != id);
+    /// Gives the waker of this wait, to be dropped outside the lock.
+    #[must_use]
+    pub(super) fn remove(&mut self, id: u64) -> Option<Waker> {
+        let at = self.0.iter().position(|(known, _)| *known == id)?;
+        Some(self.0.remove(at).1)
     }
 
     /// All of them, the one that came first first.
@@ -211,11 +220,7 @@ impl Net {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn ephemeral(
-        &mut self,
-        host: HostId,
-        taken: impl Fn(&Self, u16) -> bool,
-    ) -> io::Result<u16> {
+    pub(super) fn ephemeral(&mut self, host: HostId, taken: impl Fn(&Self, u16) -> bool) -> io::Result<u16> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = self.hosts[host.0].next_port;
             self.hosts[host.0].next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);

@@ -123,7 +123,9 @@ pub(super) const BY_THREAD: &str = "an OS thread (of the program's, or tokio's f
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Panicked { actor, place, message } => write!(f, "actor {actor} panicked at {place}: {message}"),
+            Self::Panicked { actor, place, message } => {
+                write!(f, "actor {actor} panicked at {place}: {message}")
+            }
             Self::Killed => f.write_str("its first actor was killed before it returned"),
             Self::Stuck { waiting } => write!(
                 f,

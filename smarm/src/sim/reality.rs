@@ -50,6 +50,6 @@ pub(crate) const fn postscript() -> bool {
 pub(crate) const fn refuse(_: &str) {}
 
 #[inline(always)]
-pub(crate) const fn refuse_descriptor() -> io::Result<()> {
+pub(crate) const fn refuse_real(_: &str) -> io::Result<()> {
     Ok(())
 }

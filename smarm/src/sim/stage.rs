@@ -181,7 +181,10 @@ impl Sim {
         seeds: impl IntoIterator<Item = u64>,
         f: impl Fn() -> T + Send + Sync,
     ) -> Option<Outcome<T>> {
-        seeds.into_iter().map(|seed| self.clone().seed(seed).run(&f)).find(|outcome| outcome.failure().is_some())
+        seeds
+            .into_iter()
+            .map(|seed| self.clone().seed(seed).run(&f))
+            .find(|outcome| outcome.failure().is_some())
     }
 
     /// As [`run`](Self::run), with somebody else who drives the stage: the seam for other hosts. `drive` is called on
@@ -226,7 +229,8 @@ impl Sim {
         };
         // SAFETY: `f` and its result are `Send`. What is borrowed outlives this call, in which the worker is dropped,
         // and without it the actor does not run: it has unwound by then, or stays as it is for ever.
-        let first = unsafe { Builder::new().name("main").runtime(&runtime.handle()).spawn_unchecked(first, |_| ()) };
+        let first =
+            unsafe { Builder::new().name("main").runtime(&runtime.handle()).spawn_unchecked(first, |_| ()) };
         let first = first.unwrap_or_else(|error| panic!("smarm: {error}"));
         let mut stage = Stage {
             worker: workers.pop(),

@@ -285,20 +285,22 @@ impl Locked<'_> {
         sides.flat_map(|side| side.lose(io::ErrorKind::ConnectionReset)).collect()
     }
 
-    /// The last handle of a side has gone.
-    fn close(&mut self, id: u64, own: usize) {
-        let Some(connection) = self.net.connections.get_mut(&id) else { return };
+    /// The last handle of a side has gone. Gives the connection if it has, too, to be dropped outside the lock.
+    #[must_use]
+    fn close(&mut self, id: u64, own: usize) -> Option<Connection> {
+        let connection = self.net.connections.get_mut(&id)?;
         let arrived = connection.arrived;
         let [zero, one] = &mut connection.sides;
         let (side, peer) = if own == 0 { (zero, one) } else { (one, zero) };
         side.closed = true;
         let (unread, ended, broken, open) = (!side.inbox.is_empty(), side.ended, side.broken, side.open);
         if peer.closed || !arrived {
-            self.net.connections.remove(&id);
+            return self.net.connections.remove(&id);
         } else if (unread || !open) && !broken {
             self.send(id, 1 - own, Segment::Reset);
         } else if !ended && !broken {
             self.send(id, 1 - own, Segment::Fin);
         }
+        None
     }
 }

@@ -41,10 +41,16 @@ impl Trace {
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 
-    /// Adds a line, for this many nanoseconds since the beginning.
+    /// Adds a line, in which line breaks are written `\n`, for this many nanoseconds since the beginning.
     pub(super) fn add(&mut self, now: u64, what: fmt::Arguments<'_>) {
         let (seconds, nanos) = (now / 1_000_000_000, now % 1_000_000_000);
-        let (Ok(()) | Err(_)) = writeln!(self.text, "{seconds}.{nanos:09} {what}"); // a String takes all
+        let begin = self.text.len();
+        let (Ok(()) | Err(_)) = write!(self.text, "{seconds}.{nanos:09} {what}"); // a String takes all
+        if self.text[begin..].contains('\n') {
+            let line = self.text.split_off(begin).replace('\n', "\\n");
+            self.text.push_str(&line);
+        }
+        self.text.push('\n');
     }
 }
 
@@ -69,7 +75,8 @@ mod tests {
     fn a_line_has_the_time_in_seconds() {
         let mut trace = Trace::default();
         trace.add(61_000_000_007, format_args!("run {}", 3));
-        assert_eq!(trace.as_str(), "61.000000007 run 3\n");
+        trace.add(0, format_args!("note 1 two\nlines"));
+        assert_eq!(trace.as_str(), "61.000000007 run 3\n0.000000000 note 1 two\\nlines\n");
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Waits for Udp {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        self.world.lock().net.sockets.remove(&(self.host, self.port));
+        let gone = self.world.lock().net.sockets.remove(&(self.host, self.port));
+        drop(gone); // outside the lock
     }
 }

@@ -67,10 +67,12 @@ fn poll_as(
         return Poll::Ready(Ok(count));
     }
     let mut state = socket.world().lock();
-    match socket.waiters(&mut state, direction) {
-        Some(waiters) => waiters.add(id, cx.waker()),
-        None => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-    }
+    let Some(waiters) = socket.waiters(&mut state, direction) else {
+        return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+    };
+    let old = waiters.add(id, cx.waker());
+    drop(state);
+    drop(old);
     Poll::Pending
 }
 
@@ -101,9 +103,10 @@ impl<F> Drop for Wait<'_, F> {
     fn drop(&mut self) {
         if self.waits {
             let mut state = self.socket.world().lock();
-            if let Some(waiters) = self.socket.waiters(&mut state, self.direction) {
-                waiters.remove(self.id);
-            }
+            let own =
+                self.socket.waiters(&mut state, self.direction).and_then(|waiters| waiters.remove(self.id));
+            drop(state);
+            drop(own);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use super::outcome::{BY_THREAD, Reason};
 use super::net::Net;
+use super::outcome::{BY_THREAD, Reason};
 use super::random::Random;
 use super::trace::Trace;
 use crate::actor::local::{Local, Place};
@@ -344,17 +344,19 @@ pub(crate) fn refuse(what: &str) {
     }
 }
 
-/// Refuses to wait for a descriptor in a simulation.
+/// Refuses what needs a real descriptor.
 ///
 /// # Errors
 /// [`io::ErrorKind::Unsupported`] in a simulation.
-pub(crate) fn refuse_descriptor() -> io::Result<()> {
+pub(crate) fn refuse_real(what: &str) -> io::Result<()> {
     match EPOCH.get() {
         None => Ok(()),
         Some(_) => Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "a real descriptor in a simulation, whose time does not wait for the kernel: use smarm::net's TcpStream, \
-             TcpListener and UdpSocket, made in the simulation, or channels",
+            format!(
+                "{what} in a simulation, whose time does not wait for the kernel: use smarm::net's TcpStream, \
+                 TcpListener and UdpSocket, made in the simulation, or channels"
+            ),
         )),
     }
 }

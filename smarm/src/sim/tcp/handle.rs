@@ -201,7 +201,8 @@ impl Waits for Stream {
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.world.lock().close(self.connection, self.side);
+        let gone = self.world.lock().close(self.connection, self.side);
+        drop(gone);
     }
 }
 
@@ -268,11 +269,14 @@ impl Drop for Bound {
         let Some(listener) = state.net.listeners.remove(&(self.host, self.addr.port())) else { return };
         let addr = self.addr;
         state.note(format_args!("close {addr}"));
-        for connection in listener.backlog {
+        let Listener { backlog, waiters, .. } = listener;
+        for connection in backlog {
             if let Some(known) = state.net.connections.get_mut(&connection) {
                 known.sides[1].closed = true;
                 state.send(connection, 0, Segment::Reset); // to nobody, if that one has gone, too
             }
         }
+        drop(state);
+        drop(waiters);
     }
 }
