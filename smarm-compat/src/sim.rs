@@ -104,7 +104,7 @@ fn drive(stage: &mut Stage) {
     let tokio =
         tokio.unwrap_or_else(|error| panic!("smarm-compat: the system refused a tokio runtime: {error}"));
     tokio.block_on(async {
-        stage.worker().bind(Rc::new(TokioReactor));
+        stage.bind(Rc::new(TokioReactor));
         stage.begin(Arc::new(TokioClock));
         let mut host = Host { stage, alarm: None, blocking };
         while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {

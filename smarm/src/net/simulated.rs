@@ -126,6 +126,12 @@ macro_rules! common {
             }
         }
 
+        impl From<OwnedFd> for $type {
+            fn from(fd: OwnedFd) -> Self {
+                Real(fd.into())
+            }
+        }
+
         impl $type {
             pub(super) fn try_clone(&self) -> io::Result<Self> {
                 Ok(match self {

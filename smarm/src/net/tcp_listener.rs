@@ -63,7 +63,7 @@ impl TcpListener {
             bind_group(fd.as_fd(), addr)?;
             // SAFETY: listen takes no pointers.
             check(unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) })?;
-            Ok(TcpListener { socket: Socket::new(std::net::TcpListener::from(fd).into()) })
+            Ok(TcpListener { socket: Socket::new(fd.into()) })
         })
     }
 
@@ -153,7 +153,7 @@ fn accept_into(
     // SAFETY: a sockaddr_storage of zeros is valid: integers and bytes.
     let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
     let Some(fd) = accept(listener, Some(&mut storage))? else { return Ok(Attempt::WouldBlock) };
-    *accepted = Some((TcpStream::of_nonblocking(std::net::TcpStream::from(fd).into()), decode(&storage)?));
+    *accepted = Some((TcpStream::of_nonblocking(fd.into()), decode(&storage)?));
     Ok(Attempt::Done(0))
 }
 

@@ -114,7 +114,7 @@ fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<Tcp
 
 /// A new socket on its way to `addr`, and whether it has yet to arrive.
 fn begin_connect(addr: &SocketAddr) -> io::Result<(TcpStream, bool)> {
-    let stream = TcpStream::of_nonblocking(std::net::TcpStream::from(open(addr, libc::SOCK_STREAM)?).into());
+    let stream = TcpStream::of_nonblocking(open(addr, libc::SOCK_STREAM)?.into());
     let (storage, len) = encode(addr);
     // SAFETY: the first `len` bytes of `storage` are an address, and live through the call.
     match check(unsafe { libc::connect(stream.as_raw_fd(), (&raw const storage).cast(), len) }) {

@@ -70,7 +70,7 @@ impl UdpSocket {
         first_that_succeeds(addr, |addr| {
             let fd = open(addr, libc::SOCK_DGRAM)?;
             bind_group(fd.as_fd(), addr)?;
-            Ok(UdpSocket { socket: Socket::new(std::net::UdpSocket::from(fd).into()) })
+            Ok(UdpSocket { socket: Socket::new(fd.into()) })
         })
     }
 

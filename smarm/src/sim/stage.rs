@@ -7,7 +7,9 @@
 //! 3. After the turn in which the first actor has ended, or the simulation has failed, the trace ends, the runtime is
 //!    told to shut down, and the driver goes on until all actors have unwound.
 
+use std::marker::PhantomData;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{AcqRel, Acquire, Release},
@@ -24,7 +26,7 @@ use super::world::{Entered, World};
 use crate::chaos::Chaos;
 use crate::config::Config;
 use crate::current::try_self_pid;
-use crate::host::{Clock, Turn, Worker};
+use crate::host::{Clock, Reactor, Turn, Worker};
 use crate::join::is_over;
 use crate::pid::Pid;
 use crate::runtime::{self, Runtime};
@@ -227,8 +229,8 @@ impl Sim {
             let value = f();
             *returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         };
-        // SAFETY: `f` and its result are `Send`. What is borrowed outlives this call, in which the worker is dropped,
-        // and without it the actor does not run: it has unwound by then, or stays as it is for ever.
+        // SAFETY: `f` and its result are `Send`. What is borrowed outlives the worker, which the stage holds and does
+        // not give away; and without it the actor does not run: it has unwound by then, or stays as it is for ever.
         let first =
             unsafe { Builder::new().name("main").runtime(&runtime.handle()).spawn_unchecked(first, |_| ()) };
         let first = first.unwrap_or_else(|error| panic!("smarm: {error}"));
@@ -242,6 +244,7 @@ impl Sim {
             step_limit: self.step_limit,
             ending: None,
             last_turns: 0,
+            stays: PhantomData,
         };
         drop(first); // nobody joins it, so a panic is reported to the simulation
         drive(&mut stage);
@@ -281,6 +284,9 @@ pub enum Next {
 }
 
 /// A simulation, for who drives it; see [`Sim::run_with`].
+///
+/// It stays on its thread, where there is no other: so nobody can exchange it for another one, and carry off actors
+/// that borrow from who runs the simulation.
 pub struct Stage {
     worker: Option<Worker>,
     runtime: Option<Runtime>,
@@ -293,6 +299,8 @@ pub struct Stage {
     /// The trace, how long it took, and why it failed, once that is known.
     ending: Option<(Trace, Duration, Option<Reason>)>,
     last_turns: u32,
+    /// Not `Send`.
+    stays: PhantomData<*const ()>,
 }
 
 impl Stage {
@@ -304,11 +312,19 @@ impl Stage {
     pub fn begin(&mut self, own: Arc<dyn Clock>) {
         self.world.begin_at(own.now());
         self.world.set_clock(own.clone());
-        self.worker.as_mut().expect("only `close` takes the worker").set_clock(own);
+        self.worker().set_clock(own);
     }
 
-    /// The worker, for what a host has to set.
-    pub fn worker(&mut self) -> &mut Worker {
+    /// Gives the worker the driver's reactor.
+    ///
+    /// # Panics
+    /// As [`Worker::bind`].
+    #[track_caller]
+    pub fn bind(&mut self, reactor: Rc<dyn Reactor>) {
+        self.worker().bind(reactor);
+    }
+
+    fn worker(&mut self) -> &mut Worker {
         self.worker.as_mut().expect("only `close` takes the worker")
     }
 
