@@ -35,7 +35,7 @@
 //! | the order of tasks | is tokio's, first in, first out: the same in each run, and the same for all seeds. What the tasks find done depends on the actors, whose order the seed draws |
 //! | `tokio::select!` | draws the first branch it looks at from a generator of its own: write `biased;` |
 //! | `tokio::net`, `tokio::signal`, `tokio::process` | are not there: tokio says that its I/O is disabled |
-//! | `spawn_blocking`, `tokio::fs` | take a thread: the simulation fails with [`Reason::Outside`](smarm::sim::Reason::Outside) |
+//! | `spawn_blocking`, `tokio::fs` | take a thread: a simulation that waits for it fails with [`Reason::Outside`](smarm::sim::Reason::Outside) |
 //! | a panic in a task | goes to whoever awaits the task; if nobody does, it fails nothing |
 
 use std::future::{Future, poll_fn};
@@ -106,7 +106,8 @@ fn drive(stage: &mut Stage) {
     tokio.block_on(async {
         stage.bind(Rc::new(TokioReactor));
         stage.begin(Arc::new(TokioClock));
-        let mut host = Host { stage, alarm: None, blocking };
+        stage.watch(move || blocking.load(SeqCst).then(|| BLOCKING.to_owned()));
+        let mut host = Host { stage, alarm: None };
         while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {
             yield_now().await;
         }
@@ -117,23 +118,17 @@ struct Host<'a> {
     stage: &'a mut Stage,
     /// Wakes the driver at that time.
     alarm: Option<(Instant, Pin<Box<Sleep>>)>,
-    /// A thread of tokio's was started.
-    blocking: Arc<AtomicBool>,
 }
+
+/// What is said when tokio has started a thread.
+const BLOCKING: &str = "tokio started a thread for `spawn_blocking` (or `tokio::fs`), whose time the seed does not decide: \
+    keep the state in memory, or do that work before the simulation";
 
 impl Host<'_> {
     /// Takes turns until tasks shall run, or all is over.
     fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         loop {
-            let next = self.stage.turn(cx.waker());
-            if self.blocking.swap(false, SeqCst) {
-                self.stage.disturbed(
-                    "tokio started a thread for `spawn_blocking` (or `tokio::fs`), whose time the seed does not \
-                     decide: keep the state in memory, or do that work before the simulation",
-                );
-                continue;
-            }
-            match next {
+            match self.stage.turn(cx.waker()) {
                 Next::Turn => return Poll::Ready(ControlFlow::Continue(())),
                 Next::Nothing => return Poll::Ready(ControlFlow::Break(())),
                 Next::Wait(until) | Next::Idle(until) => ready!(self.poll_alarm(until, cx)),

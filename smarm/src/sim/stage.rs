@@ -244,6 +244,7 @@ impl Sim {
             step_limit: self.step_limit,
             ending: None,
             last_turns: 0,
+            disturbed: Box::new(|| None),
             stays: PhantomData,
         };
         drop(first); // nobody joins it, so a panic is reported to the simulation
@@ -299,6 +300,7 @@ pub struct Stage {
     /// The trace, how long it took, and why it failed, once that is known.
     ending: Option<(Trace, Duration, Option<Reason>)>,
     last_turns: u32,
+    disturbed: Box<dyn Fn() -> Option<String>>,
     /// Not `Send`.
     stays: PhantomData<*const ()>,
 }
@@ -313,6 +315,12 @@ impl Stage {
         self.world.begin_at(own.now());
         self.world.set_clock(own.clone());
         self.worker().set_clock(own);
+    }
+
+    /// Has `disturbed` asked after each turn whether something from outside took part in it, in place of an earlier one.
+    /// If so, the simulation fails with [`Reason::Outside`] and the text: what it was, and what to do instead.
+    pub fn watch(&mut self, disturbed: impl Fn() -> Option<String> + 'static) {
+        self.disturbed = Box::new(disturbed);
     }
 
     /// Gives the worker the driver's reactor.
@@ -357,7 +365,8 @@ impl Stage {
     fn look(&mut self, turn: Turn, deadline: Option<Instant>) {
         let mut state = self.world.lock();
         let at = state.now;
-        let failure = state.failure.take().or_else(|| {
+        let outside = (self.disturbed)().map(Reason::Outside);
+        let failure = outside.or_else(|| state.failure.take()).or_else(|| {
             if is_over(self.first) {
                 None
             } else if state.steps >= self.step_limit {
@@ -383,12 +392,6 @@ impl Stage {
         let (waiting, at) = (state.living(), state.now);
         drop(state);
         self.end(Some(Reason::Stuck { waiting }), at);
-    }
-
-    /// Fails, because something from outside the simulation took part. `what` says what, and what to do instead.
-    pub fn disturbed(&mut self, what: impl Into<String>) {
-        let at = self.world.now();
-        self.end(Some(Reason::Outside(what.into())), at);
     }
 
     /// Step 3, the first time.
@@ -460,12 +463,9 @@ fn drive(stage: &mut Stage) {
     stage.begin(clock.clone());
     let watch = Arc::new(Watch { own: thread::current().id(), disturbed: AtomicBool::new(false) });
     let waker = Waker::from(watch.clone());
+    stage.watch(move || watch.disturbed.load(Acquire).then(|| BY_THREAD.to_owned()));
     loop {
-        let next = stage.turn(&waker);
-        if watch.disturbed.swap(false, Acquire) {
-            stage.disturbed(BY_THREAD);
-        }
-        match next {
+        match stage.turn(&waker) {
             Next::Turn => {}
             Next::Wait(until) => clock.leap(until),
             Next::Idle(_) => stage.stuck(),
