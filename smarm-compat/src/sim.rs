@@ -25,9 +25,9 @@
 //! assert_eq!(first.trace(), sim::run(7, program).trace());
 //! ```
 //!
-//! Everything of [`smarm::sim`] is there: hosts, partitions, the trace. Time is tokio's, in steps of 1 ms: it leaps to the next timer, of
-//! either world, when all actors and tasks wait. Tasks that [`AsyncIo`](crate::io::AsyncIo) gives smarm's sockets use
-//! the simulated network.
+//! Everything of [`smarm::sim`] is there: hosts, partitions, the trace. Time is tokio's, in steps of 1 ms: it leaps to
+//! the next timer, of either world, when all actors and tasks wait. Tasks that [`AsyncIo`](crate::io::AsyncIo) gives
+//! smarm's sockets use the simulated network.
 //!
 //! # What of tokio the seed does not decide
 //! | | |
@@ -121,8 +121,8 @@ struct Host<'a> {
 }
 
 /// What is said when tokio has started a thread.
-const BLOCKING: &str = "tokio started a thread for `spawn_blocking` (or `tokio::fs`), whose time the seed does not decide: \
-    keep the state in memory, or do that work before the simulation";
+const BLOCKING: &str = "tokio started a thread for `spawn_blocking` (or `tokio::fs`), whose time the seed does not \
+    decide: keep the state in memory, or do that work before the simulation";
 
 impl Host<'_> {
     /// Takes turns until tasks shall run, or all is over.

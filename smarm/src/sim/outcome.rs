@@ -117,8 +117,8 @@ pub enum Reason {
 }
 
 /// What is said when an OS thread takes part.
-pub(super) const BY_THREAD: &str = "an OS thread (of the program's, or tokio's for `spawn_blocking`) woke an actor, at a time that the seed does not decide: use actors in its place, \
-     or do its work before the simulation";
+pub(super) const BY_THREAD: &str = "an OS thread (of the program's, or tokio's for `spawn_blocking`) woke an actor, at a \
+    time that the seed does not decide: use actors in its place, or do its work before the simulation";
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -317,7 +317,7 @@ impl Stage {
         self.worker().set_clock(own);
     }
 
-    /// Has `disturbed` asked after each turn whether something from outside took part in it, in place of an earlier one.
+    /// Has `disturbed` asked after each turn whether something from outside took part in it.
     /// If so, the simulation fails with [`Reason::Outside`] and the text: what it was, and what to do instead.
     pub fn watch(&mut self, disturbed: impl Fn() -> Option<String> + 'static) {
         self.disturbed = Box::new(disturbed);

@@ -1,4 +1,5 @@
-//! What the types of [`net`](crate::net) hold in a simulation: non-blocking, like the descriptors whose place they take.
+//! What the types of [`net`](crate::net) hold in a simulation: non-blocking, like the descriptors whose place they
+//! take.
 
 use std::collections::VecDeque;
 use std::io;
