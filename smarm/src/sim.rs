@@ -41,6 +41,7 @@
 //! # What a seed decides
 //! - Which actor runs next and when one is made to yield or woken for nothing, as in [chaos mode](crate::Chaos).
 //! - The latency of each packet, and which are lost ([`Sim::latency`], [`Sim::loss`], [`Sim::breaks`]).
+//! - Which of several ready arms [`select!`](macro@crate::select) takes.
 //! - What [`random`] gives.
 //!
 //! Time stands still while anybody can run, and leaps to the next timer or arrival when all wait. If there is none, the
@@ -89,6 +90,6 @@ pub(crate) use tcp::{Acceptor, Stream};
 pub(crate) use udp::Udp;
 pub(crate) use wait::{Waits, poll, run as wait};
 pub(crate) use world::{
-    World, current, deliver, ended, epoch, is_turn_over, mail_came, postscript, ran, refuse, refuse_real,
-    sooner, spawned, unnoticed_panic,
+    World, current, deliver, draw, ended, epoch, is_turn_over, mail_came, postscript, ran, refuse,
+    refuse_real, sooner, spawned, unnoticed_panic,
 };

@@ -1,8 +1,11 @@
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use smarm::net::{TcpStream, UdpSocket};
 use smarm::sim::{self, Sim};
+use smarm::sync::Semaphore;
+use smarm::{Group, Mutex};
 use smarm_workspace::{PATIENCE, child, within};
 
 use crate::support::{simulated, start_echo};
@@ -45,6 +48,76 @@ fn the_same_seed_gives_the_same_trace_and_the_same_result() {
         assert_eq!(first.elapsed(), second.elapsed());
         assert_eq!(first.unwrap(), second.unwrap());
     }
+}
+
+/// What actors coordinate and wait by, all at once.
+fn primitives() -> u64 {
+    let permits = Arc::new(Semaphore::new(2));
+    let (sender, receiver) = smarm::channel();
+    let ticking = sender.clone();
+    let ticker = smarm::spawn(move || {
+        let mut interval = smarm::time::interval(Duration::from_millis(7));
+        while ticking.send(1).is_ok() {
+            interval.tick();
+        }
+    });
+    drop(smarm::time::send_after(Duration::from_millis(33), &sender, 100));
+    let mut group = Group::new();
+    for number in 0..6 {
+        let permits = permits.clone();
+        group.spawn(move || {
+            let _permit = permits.acquire().unwrap();
+            smarm::sleep(Duration::from_micros(sim::random() % 20_000));
+            number
+        });
+    }
+    let locked = Mutex::new(0);
+    smarm::scope(|scope| {
+        for number in 0..4 {
+            let locked = &locked;
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    let mut sum = locked.lock(Duration::from_secs(9)).unwrap();
+                    *sum = *sum * 3 % 1009 + number;
+                    smarm::check!();
+                }
+            });
+        }
+    });
+    let mut sum = *locked.lock(Duration::from_secs(9)).unwrap();
+    let (other, others) = smarm::channel::bounded(1);
+    drop(smarm::spawn(move || (0..20).try_for_each(|number| other.send(number))));
+    for _ in 0..30 {
+        sum = sum * 31 % 1_000_003;
+        smarm::select! {
+            number = recv(&receiver) => sum += number.unwrap(),
+            number = recv(&others) => sum += number.unwrap_or(7),
+            () = after(Duration::from_millis(3)) => sum += 11,
+        }
+    }
+    while let Some(number) = group.join_next() {
+        sum = sum * 31 % 1_000_003 + number.unwrap();
+    }
+    ticker.kill();
+    sum
+}
+
+#[test]
+fn all_that_actors_wait_by_is_the_seed_s() {
+    let runs =
+        |seed| [within(PATIENCE, || sim::run(seed, primitives)), smarm_compat::sim::run(seed, primitives)];
+    let mut sums = Vec::new();
+    for seed in 0..100 {
+        for (first, second) in runs(seed).into_iter().zip(runs(seed)) {
+            assert_eq!(first.trace().as_str(), second.trace().as_str(), "seed {seed}");
+            let sum = first.unwrap();
+            assert_eq!(sum, second.unwrap());
+            sums.push(sum);
+        }
+    }
+    sums.sort_unstable();
+    sums.dedup();
+    assert!(sums.len() > 90, "{} of 200 differ", sums.len());
 }
 
 #[test]

@@ -32,6 +32,11 @@ pub(crate) const fn sooner(timer: Option<u64>) -> Option<u64> {
 }
 
 #[inline(always)]
+pub(crate) const fn draw() -> Option<u64> {
+    None
+}
+
+#[inline(always)]
 pub(crate) const fn is_turn_over(_: u32) -> Option<bool> {
     None
 }

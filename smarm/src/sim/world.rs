@@ -301,6 +301,11 @@ pub(crate) fn sooner(timer: Option<u64>) -> Option<u64> {
     [timer, event].into_iter().flatten().min()
 }
 
+/// A number that the seed decides; none outside a simulation.
+pub(crate) fn draw() -> Option<u64> {
+    current().map(|world| world.lock().random.next())
+}
+
 /// Whether a turn is over after a batch, which is else a matter of real time.
 pub(crate) fn is_turn_over(tick: u32) -> Option<bool> {
     EPOCH.get()?;
