@@ -45,7 +45,7 @@ struct Host {
 }
 
 /// The clock of the tokio runtime whose thread this is, which a test may have paused.
-struct TokioClock;
+pub(crate) struct TokioClock;
 
 impl Clock for TokioClock {
     fn now(&self) -> Instant {

@@ -39,6 +39,7 @@
 //! # Features
 //! - `tracing`: hooks with which the spans of the crate `tracing` follow the actor that has entered them
 //!   (`smarm_compat::tracing::Spans`).
+//! - `sim`: simulations of actors and tasks together (`smarm_compat::sim`), for tests.
 
 mod attach;
 mod builder;
@@ -48,6 +49,8 @@ mod local;
 mod own;
 mod parker;
 mod reactor;
+#[cfg(feature = "sim")]
+pub mod sim;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 

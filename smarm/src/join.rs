@@ -11,6 +11,7 @@ use crate::actor::park::{self, Interrupt, Running};
 use crate::actor::{local, slot};
 use crate::channel::oneshot;
 use crate::pid::Pid;
+use crate::sim;
 
 /// Why an actor has no result.
 pub enum JoinError {
@@ -143,9 +144,11 @@ impl Drop for Report {
             let name = self.name.as_deref().unwrap_or("");
             let place = self.place.as_deref().unwrap_or("an unknown place");
             let (pid, message) = (self.pid, &self.message);
-            eprintln!(
-                "smarm: actor {pid} \"{name}\" panicked at {place}, and nobody learns of it: {message}"
-            );
+            if !sim::unnoticed_panic(pid, name, place, message) {
+                eprintln!(
+                    "smarm: actor {pid} \"{name}\" panicked at {place}, and nobody learns of it: {message}"
+                );
+            }
         }
     }
 }

@@ -35,6 +35,11 @@ mod scheduler;
 pub mod scope;
 pub mod select;
 pub mod signal;
+#[cfg(feature = "sim")]
+pub mod sim;
+#[cfg(not(feature = "sim"))]
+#[path = "sim/reality.rs"]
+mod sim;
 mod spawn;
 mod stack;
 pub mod supervisor;

@@ -20,6 +20,8 @@
 //! A socket may be used by several actors at once, also of several workers: any number may read,
 //! write and accept. A kill or a deadline ends any wait.
 //!
+//! With the feature `sim`, those made in a simulation are simulated; see the module `sim`.
+//!
 //! Options without a method here are set through [`AsFd`](std::os::fd::AsFd), for instance with
 //! `socket2::SockRef`; a socket made otherwise comes in through
 //! [`From<OwnedFd>`](std::os::fd::OwnedFd).
@@ -42,7 +44,13 @@
 mod addr;
 mod byte_stream;
 mod handle;
+#[cfg(feature = "sim")]
+mod simulated;
 mod socket;
+#[cfg(feature = "sim")]
+use simulated as stds;
+#[cfg(not(feature = "sim"))]
+mod stds;
 mod tcp_listener;
 mod tcp_stream;
 mod udp_socket;

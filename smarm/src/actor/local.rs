@@ -41,6 +41,7 @@ use crate::context::{self, Context};
 use crate::hooks::Hooks;
 use crate::host::{self, Clock};
 use crate::primitive;
+use crate::sim;
 use crate::timer::clock;
 use crate::timer::due::Due;
 use crate::timer::wheel::Wheel;
@@ -433,6 +434,7 @@ impl Local {
     pub(crate) fn count(&self, tick: u32, actor: &'static Slot) {
         self.home.pulse.switches.store(tick.wrapping_add(1), Relaxed);
         self.home.pulse.run(Some(actor));
+        sim::ran(actor);
     }
 
     /// Ends the batch with the running slice, which has been too long, and has the next one begin with a new

@@ -12,9 +12,10 @@ use std::ptr;
 use super::Kind;
 use super::settings::{Chaos, Choice};
 use crate::pid::Pid;
+use crate::sim;
 
 /// The distance between two states: 2^64 divided by the golden ratio.
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// So many actors at once are to be woken for nothing.
 const VICTIMS: usize = 16;
@@ -68,7 +69,7 @@ impl Dice {
 }
 
 /// The mixing function of SplitMix64.
-fn mix(state: u64) -> u64 {
+pub(crate) fn mix(state: u64) -> u64 {
     let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
@@ -149,6 +150,9 @@ pub(crate) fn take_choice() -> bool {
 
 /// Says, after a failure, how to repeat it.
 pub(crate) fn postscript() {
+    if sim::postscript() {
+        return;
+    }
     let said = match loaded() {
         Some(dice) => Some((dice.chaos, Some(dice.worker))),
         None => Chaos::of_environment().map(|chaos| (chaos, None)),

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use crate::actor::park::{self, rouse};
 use crate::host::{self, Clock};
+use crate::sim;
 
 const THREADS: usize = 512;
 /// How long a thread waits for its next job before it ends.
@@ -56,11 +57,13 @@ static POOL: Pool = Pool::new(THREADS, IDLE);
 /// let text = smarm::io::block_on_io(|| std::fs::read_to_string("/proc/version"));
 /// assert!(text.unwrap().starts_with("Linux"));
 /// ```
+#[track_caller]
 pub fn block_on_io<T, F>(f: F) -> T
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    sim::refuse("block_on_io (and what is built on it: fs, process)");
     if host::with_reactor(|reactor| reactor.is_none()) {
         return f();
     }
@@ -85,6 +88,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    sim::refuse("block_on_io_async");
     let _held = Held::new();
     Call::New(&POOL, f).await
 }

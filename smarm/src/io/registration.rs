@@ -38,6 +38,7 @@ use crate::actor::park::{self, Interrupt};
 use crate::actor::scope;
 use crate::host::sys::poll_fd;
 use crate::host::{self, Attempt, Direction, ReactorGone, Source, WaitId};
+use crate::sim;
 
 /// Where the source of one descriptor is kept. The owner drops it before it closes the descriptor,
 /// and passes the same descriptor to every call.
@@ -73,6 +74,7 @@ impl Registration {
         deadline: Option<Instant>,
         mut attempt: impl FnMut() -> io::Result<Attempt>,
     ) -> io::Result<usize> {
+        sim::refuse_real("a wait for a real descriptor")?;
         if host::with_reactor(|reactor| reactor.is_none()) {
             return run_on_thread(fd, direction, scope::soonest(deadline), &mut attempt);
         }
@@ -165,6 +167,7 @@ impl Registration {
 /// The entry in `place`, with a new source if there is none yet.
 fn register_at<'a>(place: &'a Link, fd: BorrowedFd<'_>) -> io::Result<&'a Entry> {
     if place.get().is_none() {
+        sim::refuse_real("a wait for a real descriptor")?;
         let source = host::with_reactor(|reactor| match reactor {
             Some(reactor) => reactor.register(fd),
             None => Err(io::Error::new(

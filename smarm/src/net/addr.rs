@@ -54,7 +54,10 @@ impl ToSocketAddrs for str {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.parse() {
             Ok(addr) => Ok(vec![addr].into_iter()),
-            Err(_) => look_up(self.to_owned()),
+            Err(_) => match simulated(self) {
+                Some(found) => found,
+                None => look_up(self.to_owned()),
+            },
         }
     }
 }
@@ -74,7 +77,10 @@ impl ToSocketAddrs for (&str, u16) {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
             Ok(ip) => Ok(vec![(ip, port).into()].into_iter()),
-            Err(_) => look_up((host.to_owned(), port)),
+            Err(_) => match found_in_simulation(host, port) {
+                Some(found) => found,
+                None => look_up((host.to_owned(), port)),
+            },
         }
     }
 }
@@ -93,6 +99,22 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     fn to_socket_addrs(&self) -> io::Result<T::Iter> {
         (**self).to_socket_addrs()
     }
+}
+
+/// What a name with a port, as in `host:80`, stands for in a simulation.
+fn simulated(text: &str) -> Option<io::Result<vec::IntoIter<SocketAddr>>> {
+    let (host, port) = text.rsplit_once(':')?;
+    found_in_simulation(host, port.parse().ok()?)
+}
+
+#[cfg(feature = "sim")]
+fn found_in_simulation(host: &str, port: u16) -> Option<io::Result<vec::IntoIter<SocketAddr>>> {
+    Some(crate::sim::resolve(host, port)?.map(Vec::into_iter))
+}
+
+#[cfg(not(feature = "sim"))]
+fn found_in_simulation(_: &str, _: u16) -> Option<io::Result<vec::IntoIter<SocketAddr>>> {
+    None
 }
 
 fn look_up<A: net::ToSocketAddrs + Send + 'static>(name: A) -> io::Result<vec::IntoIter<SocketAddr>> {

@@ -1,10 +1,9 @@
 //! Reading and writing streams of bytes.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
-use super::socket::Socket;
+use super::socket::{Inner, Socket};
 use crate::host::Direction;
 use crate::io::registration::moved_of;
 
@@ -12,7 +11,7 @@ use crate::io::registration::moved_of;
 pub(in crate::net) const IOV_MAX: usize = libc::UIO_MAXIOV as usize;
 
 /// An empty buffer never waits: zero bytes are there at once.
-impl<S: AsFd> Socket<S>
+impl<S: Inner> Socket<S>
 where
     for<'a> &'a S: Read + Write,
 {

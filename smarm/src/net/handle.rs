@@ -36,7 +36,7 @@ macro_rules! conversions {
         /// If the system refuses that: it is not a socket, then.
         impl From<std::os::fd::OwnedFd> for $type {
             fn from(fd: std::os::fd::OwnedFd) -> $type {
-                let socket = $crate::net::socket::Socket::adopt(<$std>::from(fd));
+                let socket = $crate::net::socket::Socket::adopt(<$std>::from(fd).into());
                 $type { socket: socket.expect("a socket can be made non-blocking") }
             }
         }
@@ -53,7 +53,7 @@ macro_rules! conversions {
             type Error = std::io::Error;
 
             fn try_from(inner: $std) -> std::io::Result<$type> {
-                Ok($type { socket: $crate::net::socket::Socket::adopt(inner)? })
+                Ok($type { socket: $crate::net::socket::Socket::adopt(inner.into())? })
             }
         }
 
@@ -63,7 +63,7 @@ macro_rules! conversions {
             type Error = std::io::Error;
 
             fn try_from(this: $type) -> std::io::Result<$std> {
-                let inner = this.socket.into_inner();
+                let inner: $std = $crate::net::stds::of(this.socket.into_inner())?;
                 crate::io::set_nonblocking(&inner, false)?;
                 Ok(inner)
             }

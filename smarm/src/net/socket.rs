@@ -25,7 +25,17 @@ pub(in crate::net) struct Socket<S> {
     nonblocking: AtomicBool,
 }
 
-impl<S: AsFd> Socket<S> {
+/// What a [`Socket`] may be around.
+#[cfg(not(feature = "sim"))]
+pub(in crate::net) trait Inner: AsFd {}
+
+#[cfg(not(feature = "sim"))]
+impl<S: AsFd> Inner for S {}
+
+#[cfg(feature = "sim")]
+pub(in crate::net) use super::simulated::Inner;
+
+impl<S: Inner> Socket<S> {
     /// A socket around one that is non-blocking already.
     pub(in crate::net) fn new(inner: S) -> Socket<S> {
         Socket {
@@ -97,6 +107,10 @@ impl<S: AsFd> Socket<S> {
         if !self.waits() {
             return uninterrupted(&mut attempt)?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
         }
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = self.inner.simulated() {
+            return crate::sim::wait(simulated, direction, deadline, attempt);
+        }
         self.registration.run(self.as_fd(), direction, deadline, attempt)
     }
 
@@ -107,11 +121,15 @@ impl<S: AsFd> Socket<S> {
         cx: &mut Context<'_>,
         attempt: &mut dyn FnMut() -> io::Result<Attempt>,
     ) -> Poll<io::Result<usize>> {
+        #[cfg(feature = "sim")]
+        if let Some(simulated) = self.inner.simulated() {
+            return crate::sim::poll(simulated, direction, cx, attempt);
+        }
         self.registration.poll(self.as_fd(), direction, cx, attempt)
     }
 }
 
-impl<S: AsFd> AsFd for Socket<S> {
+impl<S: Inner> AsFd for Socket<S> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()
     }

@@ -10,13 +10,13 @@ use std::time::Instant;
 use super::addr::{all, bind_group, decode, first_that_succeeds, open, set_flag};
 use super::handle::{conversions, handle, time_to_live};
 use super::socket::{Socket, accept};
-use super::{TcpStream, ToSocketAddrs};
+use super::{TcpStream, ToSocketAddrs, stds};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
 
 /// A TCP socket that listens: [`std::net::TcpListener`] for actors.
 pub struct TcpListener {
-    socket: Socket<std::net::TcpListener>,
+    socket: Socket<stds::TcpListener>,
 }
 
 conversions!(TcpListener, std::net::TcpListener);
@@ -31,6 +31,12 @@ impl TcpListener {
     /// Those of resolving `addr`; of the last address tried; [`io::ErrorKind::InvalidInput`] if
     /// there is no address.
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        #[cfg(feature = "sim")]
+        if let Some(world) = crate::sim::current() {
+            return first_that_succeeds(addr, |addr| {
+                Ok(TcpListener { socket: Socket::new(stds::TcpListener::bind(world.clone(), *addr)?) })
+            });
+        }
         std::net::TcpListener::bind(&all(addr)?[..])?.try_into()
     }
 
@@ -50,6 +56,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn bind_reuse_port<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        crate::sim::refuse_real("bind_reuse_port")?;
         first_that_succeeds(addr, |addr| {
             let fd = open(addr, libc::SOCK_STREAM)?;
             set_flag(fd.as_fd(), libc::SO_REUSEADDR)?;
@@ -85,7 +92,7 @@ impl TcpListener {
     /// a thread without a reactor.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let mut accepted = None;
-        ready!(self.socket.poll(Direction::Read, cx, &mut || accept_into(self.as_fd(), &mut accepted)))?;
+        ready!(self.socket.poll(Direction::Read, cx, &mut || self.accept_into(&mut accepted)))?;
         Poll::Ready(Ok(accepted.expect(ACCEPTED)))
     }
 
@@ -102,9 +109,17 @@ impl TcpListener {
         self.socket.inner().local_addr()
     }
 
+    fn accept_into(&self, accepted: &mut Option<(TcpStream, SocketAddr)>) -> io::Result<Attempt> {
+        #[cfg(feature = "sim")]
+        if let Some(attempt) = self.socket.inner().accept_simulated(accepted) {
+            return attempt;
+        }
+        accept_into(self.as_fd(), accepted)
+    }
+
     fn accept_until(&self, deadline: Option<Instant>) -> io::Result<(TcpStream, SocketAddr)> {
         let mut accepted = None;
-        self.socket.run(Direction::Read, deadline, || accept_into(self.as_fd(), &mut accepted))?;
+        self.socket.run(Direction::Read, deadline, || self.accept_into(&mut accepted))?;
         Ok(accepted.expect(ACCEPTED))
     }
 }

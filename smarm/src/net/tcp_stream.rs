@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
-use super::ToSocketAddrs;
 use super::addr::{encode, first_that_succeeds, open};
 use super::byte_stream::byte_stream;
 use super::handle::{conversions, handle, time_to_live, timeouts};
 use super::socket::{Socket, zero_timeout};
+use super::{ToSocketAddrs, stds};
 use crate::host::sys::check;
 use crate::host::{Attempt, Direction};
 use crate::io::registration::moved;
@@ -17,7 +17,7 @@ use crate::io::{attempt_to_find_ready, deadline_after};
 
 /// A TCP connection: [`std::net::TcpStream`] for actors.
 pub struct TcpStream {
-    socket: Socket<std::net::TcpStream>,
+    socket: Socket<stds::TcpStream>,
 }
 
 conversions!(TcpStream, std::net::TcpStream);
@@ -27,7 +27,7 @@ time_to_live!(TcpStream);
 byte_stream!(TcpStream);
 
 impl TcpStream {
-    pub(super) fn of_nonblocking(inner: std::net::TcpStream) -> TcpStream {
+    pub(super) fn of_nonblocking(inner: stds::TcpStream) -> TcpStream {
         TcpStream { socket: Socket::new(inner) }
     }
 
@@ -99,6 +99,12 @@ impl TcpStream {
 }
 
 fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<TcpStream> {
+    #[cfg(feature = "sim")]
+    if let Some(world) = crate::sim::current() {
+        let stream = TcpStream::of_nonblocking(stds::TcpStream::connect(world, *addr)?);
+        stream.socket.run(Direction::Write, deadline, || stream.socket.inner().finish_connect())?;
+        return Ok(stream);
+    }
     let (stream, in_progress) = begin_connect(addr)?;
     if in_progress {
         stream.socket.run(Direction::Write, deadline, || attempt_to_find_connected(&stream))?;

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
-use super::ToSocketAddrs;
 use super::addr::{all, bind_group, first_that_succeeds, no_address, open};
 use super::handle::{conversions, handle, time_to_live, timeouts};
 use super::socket::Socket;
+use super::{ToSocketAddrs, stds};
 use crate::host::Direction;
 use crate::io::registration::moved;
 
@@ -34,7 +34,7 @@ use crate::io::registration::moved;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UdpSocket {
-    socket: Socket<std::net::UdpSocket>,
+    socket: Socket<stds::UdpSocket>,
 }
 
 conversions!(UdpSocket, std::net::UdpSocket);
@@ -51,6 +51,12 @@ impl UdpSocket {
     /// Those of resolving `addr`; of the last address tried; [`io::ErrorKind::InvalidInput`] if
     /// there is no address.
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        #[cfg(feature = "sim")]
+        if let Some(world) = crate::sim::current() {
+            return first_that_succeeds(addr, |addr| {
+                Ok(UdpSocket { socket: Socket::new(stds::UdpSocket::bind(world.clone(), *addr)?) })
+            });
+        }
         std::net::UdpSocket::bind(&all(addr)?[..])?.try_into()
     }
 
@@ -60,6 +66,7 @@ impl UdpSocket {
     /// # Errors
     /// As for `bind`.
     pub fn bind_reuse_port<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
+        crate::sim::refuse_real("bind_reuse_port")?;
         first_that_succeeds(addr, |addr| {
             let fd = open(addr, libc::SOCK_DGRAM)?;
             bind_group(fd.as_fd(), addr)?;

@@ -33,6 +33,7 @@ use crate::host::{self, Clock, Reactor, Turn, native};
 use crate::primitive::atomic::Ordering::{Relaxed, Release};
 use crate::primitive::deque::Worker as Deque;
 use crate::primitive::{Step, omits};
+use crate::sim;
 use crate::stack::StackError;
 use crate::stack::area::Area;
 use crate::stack::poison;
@@ -166,7 +167,9 @@ impl Core {
     #[inline(always)]
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let wheel = self.local.wheel.borrow();
-        if wheel.is_empty() { None } else { wheel.next_deadline().and_then(clock::instant) }
+        let timer = if wheel.is_empty() { None } else { wheel.next_deadline() };
+        drop(wheel);
+        sim::sooner(timer).and_then(clock::instant)
     }
 
     /// Ends all actors of a worker whose host has given it up, and its runtime: actors for this
@@ -268,6 +271,9 @@ impl Core {
     /// Reads the clock after a full batch: chooses the length of the next one by what this one took,
     /// and says whether the turn has lasted long enough.
     fn is_over(&self, watch: &mut Watch) -> bool {
+        if let Some(over) = sim::is_turn_over(self.local.tick()) {
+            return over;
+        }
         let before = watch.last;
         let now = watch.read();
         if let Some(before) = before
@@ -292,10 +298,12 @@ impl Core {
                     self.start(actor); // sent to this very worker
                     local.queue(actor);
                 } else {
+                    sim::mail_came();
                     self.take_mail(actor);
                 }
             });
         }
+        sim::deliver();
         if !local.wheel.borrow().is_empty() {
             // A clock of the worker's own tells nothing about the length of the turn.
             let now = if local.clock.get().is_none() { watch.read() } else { local.now() };
@@ -434,6 +442,7 @@ impl Core {
     /// Frees the slot and the stack of an actor that has ended.
     #[inline(always)]
     fn bury(&self, actor: &'static Slot) {
+        sim::ended(actor);
         let freed = actor.state.free(self.shared.settings.last_generation, actor.seat.exposed());
         self.free(actor, freed);
     }
@@ -497,6 +506,7 @@ impl Core {
     /// Puts a new actor where any worker may take it.
     #[inline(always)]
     pub(crate) fn offer(&self, actor: &Slot) {
+        sim::spawned(actor);
         self.count_spawn();
         let own_code = own_code();
         if self.shared.is_single() {
@@ -511,6 +521,7 @@ impl Core {
 
     /// Starts a new actor here, behind those that can run already.
     pub(crate) fn keep(&self, actor: &'static Slot) {
+        sim::spawned(actor);
         self.count_spawn();
         let own_code = own_code();
         self.start(actor);

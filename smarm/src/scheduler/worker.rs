@@ -19,6 +19,7 @@ use crate::host::{self, Clock, Reactor, Turn};
 use crate::primitive::deque::Worker as Deque;
 use crate::stack::overflow;
 use crate::timer::clock;
+use crate::timer::wheel::Wheel;
 
 /// Names a thread, never the same twice. What std has for this counts references.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,9 @@ impl Worker {
     #[track_caller]
     pub fn set_clock(&mut self, own: Arc<dyn Clock>) {
         let core = self.core();
+        let now = clock::nanos(own.now());
         assert!(core.local.clock.set(own).is_ok(), "smarm: the worker has a clock of its own already");
+        core.local.wheel.replace(Wheel::new(now)); // empty before the first turn
         clock::announce_own();
     }
 

@@ -9,6 +9,7 @@ use super::arms::Arms;
 use super::threads::wait_watching;
 use crate::actor::park::{self, Running};
 use crate::host;
+use crate::sim;
 
 /// Which arm is looked at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +95,12 @@ pub fn all_out() -> ! {
     )
 }
 
-/// A number below `count`: the next one of this thread, by Marsaglia's xorshift (2003).
+/// A number below `count`: the next one of this thread, by Marsaglia's xorshift (2003); in a simulation the seed's.
 #[inline]
 fn random_below(count: usize) -> usize {
+    if let Some(drawn) = sim::draw() {
+        return (drawn % count as u64) as usize;
+    }
     thread_local!(static STATE: Cell<u32> = const { Cell::new(0x9e37_79b9) });
     let mut state = STATE.get();
     state ^= state << 13;

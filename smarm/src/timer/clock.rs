@@ -4,7 +4,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use crate::sim;
+
+/// Where the scale begins: for a simulation's thread at the simulation's beginning, so that the wheels do the same
+/// in each run.
 fn epoch() -> Instant {
+    if let Some(epoch) = sim::epoch() {
+        return epoch;
+    }
     static EPOCH: OnceLock<Instant> = OnceLock::new();
     *EPOCH.get_or_init(Instant::now)
 }
