@@ -168,3 +168,18 @@
 //! let (sender, _receiver) = smarm::channel::oneshot::channel();
 //! drop(sender.send(1));
 //! ```
+#![cfg_attr(
+    feature = "sim",
+    doc = r"
+# A simulation's stage stays on its thread
+There it is the only one, and cannot be exchanged for another.
+```compile_fail,E0277
+fn send<T: Send>() {}
+send::<smarm::sim::Stage>();
+```
+```
+fn send<T: Send>() {}
+send::<smarm::sim::Outcome<u32>>();
+```
+"
+)]

@@ -8,7 +8,7 @@ use smarm::sync::Semaphore;
 use smarm::{Group, Mutex};
 use smarm_workspace::{PATIENCE, child, within};
 
-use crate::support::{simulated, start_echo};
+use crate::support::{for_seeds, simulated, start_echo};
 
 /// A bit of everything: actors, channels, timers, connections, datagrams, faults.
 fn program() -> u64 {
@@ -218,4 +218,15 @@ fn the_order_of_actors_is_the_seed_s() {
     orders.sort();
     orders.dedup();
     assert!(orders.len() > 10, "of 24 orders there were {}", orders.len());
+}
+
+#[test]
+fn the_smallest_stack_has_room_for_what_a_simulation_writes_down() {
+    for_seeds(|| {
+        let actors = ["one", "two"].map(|name| {
+            let small = smarm::Builder::new().name(name).stack_size(16 << 10);
+            small.spawn(|| (0..50).for_each(|_| smarm::yield_now())).unwrap()
+        });
+        actors.into_iter().for_each(|actor| actor.join().unwrap());
+    });
 }
