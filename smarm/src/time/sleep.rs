@@ -27,12 +27,13 @@ use crate::actor::reminder::{Reminder, Seen};
 /// });
 /// ```
 pub fn sleep_async(duration: Duration) -> Sleep {
-    Sleep { deadline: park::now().checked_add(duration), timer: Timer::Unset }
+    let made = if duration.is_zero() { None } else { park::slice() };
+    Sleep { deadline: park::now().checked_add(duration), timer: Timer::Unset { made } }
 }
 
 /// Ready when `deadline` has passed. See [`sleep_async`].
 pub fn sleep_until_async(deadline: Instant) -> Sleep {
-    Sleep { deadline: Some(deadline), timer: Timer::Unset }
+    Sleep { deadline: Some(deadline), timer: Timer::Unset { made: None } }
 }
 
 /// The future of [`sleep_async`].
@@ -49,7 +50,11 @@ pub struct Sleep {
 /// What will wake the future.
 enum Timer {
     /// Nothing yet.
-    Unset,
+    Unset {
+        /// In this slice the deadline was found to be ahead. If it is polled in the same one, which is short, as most
+        /// are, that needs no other look at the clock: at worst it is over in the next turn, as any timer.
+        made: Option<u32>,
+    },
     /// Nothing any more.
     Over,
     /// The wheel of the worker on whose thread it was polled.
@@ -78,8 +83,8 @@ impl Sleep {
     }
 
     fn cancel(&mut self) {
-        match mem::replace(&mut self.timer, Timer::Unset) {
-            Timer::Unset | Timer::Over => {}
+        match mem::replace(&mut self.timer, Timer::Unset { made: None }) {
+            Timer::Unset { .. } | Timer::Over => {}
             Timer::Reminder(reminder) => reminder.cancel(),
             Timer::Alarm(alarm) => drop(alarm.cancel()),
         }
@@ -92,8 +97,9 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let mut ahead = false;
         match &mut this.timer {
-            Timer::Unset => {}
+            Timer::Unset { made } => ahead = made.is_some() && *made == park::slice(),
             Timer::Over => return Poll::Ready(()),
             Timer::Reminder(reminder) => match reminder.poll(cx.waker()) {
                 Seen::Pending => return Poll::Pending,
@@ -116,7 +122,7 @@ impl Future for Sleep {
             }
         }
         let Some(deadline) = this.deadline else { return Poll::Pending };
-        if deadline <= park::now() {
+        if !ahead && deadline <= park::now() {
             return Poll::Ready(());
         }
         this.timer = match Reminder::set(deadline, cx.waker()) {

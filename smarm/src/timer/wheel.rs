@@ -35,10 +35,10 @@
 //! An entry cascades at most once per level, and where it lies follows from `elapsed` and its tick
 //! alone, so nothing else is stored. Entries of one tick fire in the order of their insertion.
 //!
-//! A cascade of a slot without dead entries looks at no place: with very many timers, each is a cache miss, which
+//! A cascade looks at no place, up to the level that a month is on: with very many timers, each is a cache miss, which
 //! then comes once, when the timer fires, and is fetched ahead.
 //!
-//! Who cancels takes the payload. The newest entry of a slot goes at once, which is what happens to a wait that
+//! Who cancels takes the payload out. The newest entry of a slot goes at once, which is what happens to a wait that
 //! does not last; another one is dead until its slot fires or cascades, has no live entry left, or has so many dead
 //! ones that they are swept out ([`SWEEP`]). So each is looked at a few times, and there are never more dead than
 //! twice the live ones, but for some per slot.
@@ -56,7 +56,6 @@ mod tests;
 
 use self::places::Places;
 use self::slots::{Chunks, Entry, List};
-
 
 /// A tick is 2^15 ns.
 const TICK_BITS: u32 = 15;
@@ -140,12 +139,17 @@ impl<T> Wheel<T> {
         let slot = &mut self.slots[spot];
         self.pending -= 1;
         slot.live -= 1;
-        if slot.live == 0 {
+        if slot.live == 0 && slot.dead == 0 {
+            self.places.free(index);
+            self.vacate(spot);
+        } else if slot.live == 0 {
+            self.places.bury(index);
             self.vacate(spot);
         } else if self.chunks.take_last(&slot.list, index) {
             self.places.free(index);
         } else {
             slot.dead += 1;
+            self.places.bury(index);
             if slot.dead > SWEEP && slot.dead / 2 > slot.live {
                 self.sweep(spot);
             }
@@ -183,7 +187,7 @@ impl<T> Wheel<T> {
                 }
                 let Some(payload) = self.places[entry.place].payload.take() else {
                     slot.dead -= 1;
-                    self.places.free(entry.place);
+                    self.places.free_dead(entry.place);
                     continue;
                 };
                 self.pending -= 1;
@@ -285,12 +289,17 @@ impl<T> Wheel<T> {
     #[inline(always)]
     fn vacate(&mut self, spot: usize) {
         let slot = &mut self.slots[spot];
-        slot.dead = 0;
-        while let Some(part) = self.chunks.take_part(&mut slot.list) {
-            part.entries().iter().for_each(|entry| self.places.free(entry.place));
+        if std::mem::take(&mut slot.dead) > 0 {
+            while let Some(part) = self.chunks.take_part(&mut slot.list) {
+                for entry in part.entries() {
+                    self.places.free_dead(entry.place);
+                }
+            }
+        } else {
+            self.chunks.clear(&mut slot.list);
         }
         self.unmark(spot);
-        if self.levels == 0 {
+        if self.levels == 0 && self.places.are_few() {
             self.chunks.shrink();
         }
     }
@@ -312,7 +321,7 @@ impl<T> Wheel<T> {
         let dead = std::mem::take(&mut slot.dead);
         self.unmark(from);
         let level = (from / SLOTS) as u32;
-        if dead > 0 || level > LOW_LEVELS {
+        if level > LOW_LEVELS {
             while let Some(entry) = self.next_live(&mut list) {
                 let tick = self.places[entry.place].tick;
                 self.append(spot(tick ^ self.elapsed, tick), entry);
@@ -322,6 +331,9 @@ impl<T> Wheel<T> {
         let digits = (1 << (level * DIGIT_BITS)) - 1;
         while let Some(part) = self.chunks.take_part(&mut list) {
             for &entry in part.entries() {
+                if dead > 0 && self.places.free_dead(entry.place) {
+                    continue;
+                }
                 let difference = u64::from(entry.low & digits); // `elapsed` is 0 in these digits
                 self.append(spot(difference, difference), entry);
             }
@@ -340,14 +352,10 @@ impl<T> Wheel<T> {
 
     /// Takes the oldest live entry out of a list; frees what is dead before it.
     fn next_live(&mut self, list: &mut List) -> Option<Entry> {
-        while let Some((entry, first)) = self.chunks.take_first(list) {
-            if first {
-                self.chunks.first_places(list).for_each(|place| self.places.prefetch(place));
-            }
-            if self.places[entry.place].payload.is_some() {
+        while let Some((entry, _)) = self.chunks.take_first(list) {
+            if !self.places.free_dead(entry.place) {
                 return Some(entry);
             }
-            self.places.free(entry.place);
         }
         None
     }

@@ -1,12 +1,18 @@
 //! Where the payloads are: places that keep their number, by which their owners know them.
 //!
 //! Those that are free stand on a stack of their own. So a place is not touched to be freed, and those that will be
-//! used next can be fetched ahead.
+//! used next can be fetched ahead. Which of those that stand in slots are dead is told by a bit each: it takes no
+//! look at the places to sweep them out, and the bits of a million fit a cache.
+//!
+//! When all are free, the memory stays until a next time that all are: if few were used between, it is given
+//! back. So bursts that come one after the other find it, and a worker that goes on with little does not keep it.
 
 use crate::context::prefetch;
 
-/// When all are free, so many stay in memory.
+/// So many are always kept.
 const KEPT: usize = 1024;
+/// The memory is given back if no more than this part of it was used.
+const FEW: usize = 8;
 /// The free place that comes so many after the one in use is fetched.
 const AHEAD: usize = 4;
 
@@ -23,11 +29,13 @@ pub(super) struct Places<T> {
     /// Those from here on have not been used since all were free.
     used: usize,
     free: Vec<u32>,
+    /// Bit *n* modulo 64 of word *n* / 64: the place *n* is dead.
+    dead: Vec<u64>,
 }
 
 impl<T> Places<T> {
     pub(super) const fn new() -> Self {
-        Self { places: Vec::new(), used: 0, free: Vec::new() }
+        Self { places: Vec::new(), used: 0, free: Vec::new(), dead: Vec::new() }
     }
 
     /// Takes a free place, which is nobody else's until it is [`free`](Self::free)d.
@@ -60,8 +68,29 @@ impl<T> Places<T> {
     fn grow(&mut self, place: Place<T>) {
         assert!(self.places.len() < super::NIL as usize, "a timer wheel holds at most 2^32 - 1 entries");
         self.places.push(place);
-        // So that freeing does not allocate. None is free now.
-        self.free.reserve_exact(self.places.capacity());
+        // So that neither freeing nor burying allocates. None is free now.
+        if self.free.capacity() < self.places.capacity() {
+            self.free.reserve_exact(self.places.capacity());
+            self.dead.resize(self.places.capacity().div_ceil(64), 0);
+        }
+    }
+
+    /// Marks a place as dead, which still stands in a slot.
+    #[inline(always)]
+    pub(super) fn bury(&mut self, index: u32) {
+        self.dead[index as usize / 64] |= 1 << (index % 64);
+    }
+
+    /// Frees a place that comes out of its slot, if it is dead. Says whether it was.
+    #[inline(always)]
+    pub(super) fn free_dead(&mut self, index: u32) -> bool {
+        let (word, bit) = (&mut self.dead[index as usize / 64], 1 << (index % 64));
+        let dead = *word & bit != 0;
+        if dead {
+            *word &= !bit;
+            self.free(index);
+        }
+        dead
     }
 
     /// Gives a place back, which must have no payload.
@@ -71,11 +100,17 @@ impl<T> Places<T> {
         self.free.push(index);
         if self.free.len() == self.used {
             self.free.clear();
-            self.used = 0;
-            if self.places.len() > KEPT {
+            let used = std::mem::take(&mut self.used);
+            if self.places.len() > KEPT && used < self.places.len() / FEW {
                 *self = Self::new();
             }
         }
+    }
+
+    /// Whether there are no more than are always kept.
+    #[inline(always)]
+    pub(super) fn are_few(&self) -> bool {
+        self.places.len() <= KEPT
     }
 
     #[inline(always)]

@@ -136,6 +136,14 @@ impl Chunks {
         Some(part)
     }
 
+    /// Forgets what is in the list.
+    #[inline(always)]
+    pub(super) fn clear(&mut self, list: &mut List) {
+        while list.head != NIL {
+            self.drop_first(list);
+        }
+    }
+
     #[inline(always)]
     fn drop_first(&mut self, list: &mut List) {
         let first = list.head;
