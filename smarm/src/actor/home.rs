@@ -19,7 +19,7 @@
 //! stranger's host for nothing.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32 as AtomicTenancy, AtomicU64};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
@@ -53,7 +53,7 @@ pub(crate) struct Home {
     /// Whether there are such. Stored under the lock.
     any_returned: AtomicBool,
     /// Counts the workers that this has been the home of.
-    tenancy: AtomicU64,
+    tenancy: AtomicTenancy,
     pub(crate) pulse: Pulse,
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum Returned {
     /// See [`reminder`](super::reminder).
     Reminder {
         /// Of which worker, as the home may have another one.
-        tenancy: u64,
+        tenancy: u32,
         key: Key,
     },
 }
@@ -115,7 +115,7 @@ impl Home {
     }
 
     /// Which of the workers that had this home has it now.
-    pub(crate) fn tenancy(&self) -> u64 {
+    pub(crate) fn tenancy(&self) -> u32 {
         self.tenancy.load(Relaxed)
     }
 

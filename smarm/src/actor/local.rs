@@ -90,7 +90,7 @@ const STREAK: u32 = 16;
 pub(crate) struct Local {
     pub(crate) home: &'static Home,
     /// Which worker of that home this is.
-    pub(crate) tenancy: u64,
+    pub(crate) tenancy: u32,
     /// The suspended worker while an actor runs.
     worker: UnsafeCell<Context>,
     place: Cell<Place>,

@@ -28,7 +28,7 @@ use crate::timer::wheel::Key;
 #[must_use = "a reminder that is not cancelled stays in the wheel's memory"]
 pub(crate) struct Reminder {
     home: &'static Home,
-    tenancy: u64,
+    tenancy: u32,
     key: Key,
 }
 

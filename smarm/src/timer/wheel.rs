@@ -41,7 +41,7 @@
 //! Who cancels takes the payload out. The newest entry of a slot goes at once, which is what happens to a wait that
 //! does not last; another one is dead until its slot fires or cascades, has no live entry left, or has so many dead
 //! ones that they are swept out ([`SWEEP`]). So each is looked at a few times, and there are never more dead than
-//! twice the live ones, but for some per slot.
+//! four times the live ones, but for some per slot.
 //!
 //! After G. Varghese and T. Lauck, *Hashed and Hierarchical Timing Wheels: Data Structures for the
 //! Efficient Implementation of a Timer Facility*, SOSP 1987, scheme 7.
@@ -66,7 +66,7 @@ const SLOTS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = 9;
 /// Up to this level, an entry's half of a tick tells where it goes.
 const LOW_LEVELS: u32 = 32 / DIGIT_BITS;
-/// A slot has more than so many dead entries, and than twice the live ones, when they are swept out.
+/// A slot has more than so many dead entries, and than four times the live ones, when they are swept out.
 const SWEEP: u32 = 16;
 /// No place, no chunk.
 const NIL: u32 = u32::MAX;
@@ -122,7 +122,7 @@ impl<T> Wheel<T> {
         let tick = deadline.div_ceil(1 << TICK_BITS).max(self.elapsed);
         let place = self.places.take(tick, payload);
         self.pending += 1;
-        self.append(spot(tick ^ self.elapsed, tick), Entry { low: tick as u32, place });
+        self.append(self.spot(tick), Entry { low: tick as u32, place });
         Key(place)
     }
 
@@ -135,7 +135,8 @@ impl<T> Wheel<T> {
             self.places.free(index);
             return None;
         };
-        let spot = spot(place.tick ^ self.elapsed, place.tick);
+        let tick = place.tick;
+        let spot = self.spot(tick);
         let slot = &mut self.slots[spot];
         self.pending -= 1;
         slot.live -= 1;
@@ -150,7 +151,7 @@ impl<T> Wheel<T> {
         } else {
             slot.dead += 1;
             self.places.bury(index);
-            if slot.dead > SWEEP && slot.dead / 2 > slot.live {
+            if slot.dead > SWEEP && slot.dead / 4 > slot.live {
                 self.sweep(spot);
             }
         }
@@ -242,7 +243,7 @@ impl<T> Wheel<T> {
             assert_eq!(self.occupied[spot / SLOTS] >> (spot % SLOTS) & 1 == 1, slot.live > 0);
             for entry in &listed {
                 let tick = self.places[entry.place].tick;
-                assert_eq!((tick as u32, self::spot(tick ^ self.elapsed, tick)), (entry.low, spot));
+                assert_eq!((tick as u32, self.spot(tick)), (entry.low, spot));
             }
             chunks += own;
             entries += listed.len();
@@ -321,20 +322,18 @@ impl<T> Wheel<T> {
         let dead = std::mem::take(&mut slot.dead);
         self.unmark(from);
         let level = (from / SLOTS) as u32;
-        if level > LOW_LEVELS {
-            while let Some(entry) = self.next_live(&mut list) {
-                let tick = self.places[entry.place].tick;
-                self.append(spot(tick ^ self.elapsed, tick), entry);
-            }
-            return;
-        }
-        let digits = (1 << (level * DIGIT_BITS)) - 1;
+        let low = level <= LOW_LEVELS;
+        let digits = if low { (1 << (level * DIGIT_BITS)) - 1 } else { 0 };
         while let Some(part) = self.chunks.take_part(&mut list) {
             for &entry in part.entries() {
                 if dead > 0 && self.places.free_dead(entry.place) {
                     continue;
                 }
-                let difference = u64::from(entry.low & digits); // `elapsed` is 0 in these digits
+                // `elapsed` is 0 in all digits below this level, so they differ by what they are.
+                let difference = match low {
+                    true => u64::from(entry.low & digits),
+                    false => self.places[entry.place].tick ^ self.elapsed,
+                };
                 self.append(spot(difference, difference), entry);
             }
         }
@@ -344,24 +343,24 @@ impl<T> Wheel<T> {
     #[cold]
     fn sweep(&mut self, spot: usize) {
         let mut list = std::mem::replace(&mut self.slots[spot].list, List::EMPTY);
-        while let Some(entry) = self.next_live(&mut list) {
-            self.chunks.push(&mut self.slots[spot].list, entry);
+        while let Some(part) = self.chunks.take_part(&mut list) {
+            for &entry in part.entries() {
+                if !self.places.free_dead(entry.place) {
+                    self.chunks.push(&mut self.slots[spot].list, entry);
+                }
+            }
         }
         self.slots[spot].dead = 0;
     }
 
-    /// Takes the oldest live entry out of a list; frees what is dead before it.
-    fn next_live(&mut self, list: &mut List) -> Option<Entry> {
-        while let Some((entry, _)) = self.chunks.take_first(list) {
-            if !self.places.free_dead(entry.place) {
-                return Some(entry);
-            }
-        }
-        None
+    /// Where an entry of this tick lies.
+    #[inline(always)]
+    fn spot(&self, tick: u64) -> usize {
+        spot(tick ^ self.elapsed, tick)
     }
 }
 
-/// Where an entry of this tick lies, by what of it differs from `elapsed`.
+/// The level of the highest digit of `difference` that is not 0, and the slot that this digit of `tick` names.
 #[inline(always)]
 fn spot(difference: u64, tick: u64) -> usize {
     let level = (difference | 1).ilog2() / DIGIT_BITS;

@@ -14,6 +14,7 @@
 //! what it once needed, and allocates when it is used for the first time).
 
 use super::NIL;
+use crate::context::prefetch;
 
 /// One entry of a list.
 #[derive(Clone, Copy, Default)]
@@ -133,6 +134,9 @@ impl Chunks {
         let chunk = *self.chunks.get(list.head as usize)?;
         let part = Part { chunk, taken: list.taken };
         self.drop_first(list);
+        let next = self.chunks.as_ptr().wrapping_add(list.head as usize).cast::<u8>();
+        prefetch(next);
+        prefetch(next.wrapping_add(64));
         Some(part)
     }
 
