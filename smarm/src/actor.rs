@@ -11,6 +11,7 @@ pub(crate) mod native;
 pub(crate) mod panic_hook;
 pub(crate) mod park;
 pub(crate) mod record;
+pub(crate) mod reminder;
 mod ring;
 pub(crate) mod scope;
 pub(crate) mod seat;

@@ -10,13 +10,14 @@ pub(crate) mod wheel;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use due::Ring;
+use due::{Owner, Ring};
+use wheel::Key;
 
-/// Rings an alarm, and drops it. What it then drops of others' (a message that nobody wants) may panic,
+/// Rings an alarm that its owner has found due, and drops it. What it then drops of others' (a message that nobody wants) may panic,
 /// which the panic hook has reported, and which ends nothing else.
-pub(crate) fn ring(alarm: Arc<dyn Ring>) {
+pub(crate) fn ring(alarm: Arc<dyn Ring>, owner: Owner, mut release: impl FnMut(Key)) {
     let rung = catch_unwind(AssertUnwindSafe(move || {
-        alarm.ring();
+        alarm.ring(owner, &mut release);
         drop(alarm);
     }));
     if let Err(payload) = rung {

@@ -7,6 +7,7 @@ mod paused_clock;
 mod process;
 mod send_after;
 mod signal;
+mod sleeps;
 mod std_examples;
 mod thread;
 mod timer;

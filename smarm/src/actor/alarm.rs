@@ -26,9 +26,9 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::home::Home;
+use super::home::{Home, Returned};
 use super::local::{Local, Place};
-use super::park::own_code;
+use super::park::{own_code, rouse};
 use crate::timer::due::{Due, Owner, Ring};
 use crate::timer::wheel::{Key, Wheel};
 use crate::timer::{clock, elsewhere};
@@ -51,6 +51,15 @@ struct State<A> {
     action: Option<A>,
     rung: bool,
     entry: Entry,
+}
+
+impl<A> State<A> {
+    fn take_key(&mut self, owner: Owner) -> Option<Key> {
+        if self.entry.owner() != Some(owner) {
+            return None;
+        }
+        mem::replace(&mut self.entry, Entry::None).into_key()
+    }
 }
 
 /// Where the alarm lies.
@@ -130,13 +139,13 @@ impl<A: Action> Alarm<A> {
             (Some(local), entry) => {
                 drop(state);
                 if let Some(key) = entry.into_key() {
-                    local.release_alarm(key);
+                    local.release(key);
                 }
             }
             (None, Entry::Worker(home, key)) => {
                 state.entry = Entry::Worker(home, key);
                 drop(state);
-                home.give_back(self.clone());
+                home.give_back(Returned::Alarm(self.clone()));
             }
             (None, Entry::Elsewhere(key)) => {
                 drop(state);
@@ -154,18 +163,18 @@ impl<A: Action> Alarm<A> {
 
 impl<A: Action> Ring for Alarm<A> {
     fn take_key(&self, owner: Owner) -> Option<Key> {
-        let mut state = self.lock();
-        if state.entry.owner() != Some(owner) {
-            return None;
-        }
-        mem::replace(&mut state.entry, Entry::None).into_key()
+        self.lock().take_key(owner)
     }
 
-    fn ring(&self) {
+    fn ring(&self, owner: Owner, release: &mut dyn FnMut(Key)) {
         let mut state = self.lock();
         let action = state.action.take();
         state.rung = action.is_some();
+        let key = state.take_key(owner);
         drop(state);
+        if let Some(key) = key {
+            release(key);
+        }
         if let Some(left) = action.and_then(A::act) {
             self.lock().action = Some(left);
         }
@@ -185,11 +194,7 @@ impl Local {
     /// Step 1, on the worker's thread.
     fn set_alarm<A: Action>(&self, deadline: u64, alarm: &Arc<Alarm<A>>) {
         let _own_code = own_code();
-        for returned in self.home.returned() {
-            if let Some(key) = returned.take_key(owner_of(self.home)) {
-                self.release_alarm(key);
-            }
-        }
+        self.take_returned();
         let key = self.wheel.borrow_mut().insert(deadline, Due::Alarm(alarm.clone()));
         alarm.lock().entry = Entry::Worker(self.home, key);
         if self.place() == Place::Host {
@@ -197,7 +202,29 @@ impl Local {
         }
     }
 
-    fn release_alarm(&self, key: Key) {
+    /// Releases the timers that were given up elsewhere.
+    #[inline(always)]
+    pub(crate) fn take_returned(&self) {
+        if self.home.has_returned() {
+            self.release_returned();
+        }
+    }
+
+    #[cold]
+    fn release_returned(&self) {
+        for returned in self.home.returned() {
+            let key = match returned {
+                Returned::Alarm(alarm) => alarm.take_key(owner_of(self.home)),
+                Returned::Reminder { tenancy, key } => (tenancy == self.tenancy).then_some(key),
+            };
+            if let Some(key) = key {
+                self.release(key);
+            }
+        }
+    }
+
+    /// Takes a timer out of the wheel.
+    pub(super) fn release(&self, key: Key) {
         let _own_code = own_code();
         let due = self.wheel.borrow_mut().release(key);
         drop(due); // outside the borrow
@@ -205,19 +232,20 @@ impl Local {
 
     /// Step 2, by the worker.
     pub(crate) fn ring(&self, alarm: Arc<dyn Ring>) {
-        if let Some(key) = alarm.take_key(owner_of(self.home)) {
-            self.release_alarm(key);
-        }
-        crate::timer::ring(alarm);
+        crate::timer::ring(alarm, owner_of(self.home), |key| self.release(key));
     }
 
-    /// Step 4, by a worker that ends.
+    /// Step 4, by a worker that ends. Tasks that wait are woken, and set their timers elsewhere.
     pub(crate) fn move_alarms_elsewhere(&self) {
         let (here, there) = (self.now(), clock::now());
         let wheel = self.wheel.replace(Wheel::new(here));
         for (deadline, due) in wheel.into_pending() {
-            if let Due::Alarm(alarm) = due {
-                alarm.move_elsewhere(deadline.saturating_sub(here).saturating_add(there));
+            match due {
+                Due::Actor(_) => {}
+                Due::Task(waker) => rouse(waker),
+                Due::Alarm(alarm) => {
+                    alarm.move_elsewhere(deadline.saturating_sub(here).saturating_add(there));
+                }
             }
         }
         drop(self.home.returned());

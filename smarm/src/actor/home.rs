@@ -19,7 +19,7 @@
 //! stranger's host for nothing.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32 as AtomicTenancy, AtomicU64};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
@@ -30,6 +30,7 @@ use crate::primitive::atomic::{
 };
 use crate::primitive::{Mutex, leak};
 use crate::timer::due::Ring;
+use crate::timer::wheel::Key;
 
 /// The worker runs, or will look at its inbox before it sleeps.
 const AWAKE: u32 = 0;
@@ -47,9 +48,25 @@ pub(crate) struct Home {
     sleep: AtomicU32,
     /// How to wake the host. Locked by the worker when its host changes, and to wake it.
     host: Mutex<Option<Waker>>,
-    /// Alarms of the worker that were cancelled elsewhere; see [`alarm`](super::alarm).
-    returned: Mutex<Vec<Arc<dyn Ring>>>,
+    /// Timers of the worker that were given up elsewhere.
+    returned: Mutex<Vec<Returned>>,
+    /// Whether there are such. Stored under the lock.
+    any_returned: AtomicBool,
+    /// Counts the workers that this has been the home of.
+    tenancy: AtomicTenancy,
     pub(crate) pulse: Pulse,
+}
+
+/// A timer in the wheel of a worker that was given up on another thread.
+pub(crate) enum Returned {
+    /// See [`alarm`](super::alarm).
+    Alarm(Arc<dyn Ring>),
+    /// See [`reminder`](super::reminder).
+    Reminder {
+        /// Of which worker, as the home may have another one.
+        tenancy: u32,
+        key: Key,
+    },
 }
 
 /// What the monitor and the worker say to each other, on a cache line of its own.
@@ -92,7 +109,14 @@ impl Home {
     /// A home that was used before, or a new one.
     pub(crate) fn claim() -> &'static Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.unwrap_or_else(|| leak(Self::default()))
+        let home = spare.unwrap_or_else(|| leak(Self::default()));
+        home.tenancy.fetch_add(1, Relaxed);
+        home
+    }
+
+    /// Which of the workers that had this home has it now.
+    pub(crate) fn tenancy(&self) -> u32 {
+        self.tenancy.load(Relaxed)
     }
 
     /// Gives the home back. Its inbox must be empty and its worker gone.
@@ -192,14 +216,24 @@ impl Home {
         drop(old);
     }
 
-    /// Gives an alarm back that was cancelled on another thread.
-    pub(crate) fn give_back(&self, alarm: Arc<dyn Ring>) {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(alarm);
+    /// Gives a timer back, on another thread than its worker's.
+    pub(crate) fn give_back(&self, timer: Returned) {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        returned.push(timer);
+        self.any_returned.store(true, Relaxed);
+    }
+
+    /// Whether a timer was given back. By the worker; who misses one finds it the next time.
+    #[inline(always)]
+    pub(crate) fn has_returned(&self) -> bool {
+        self.any_returned.load(Relaxed)
     }
 
     /// Takes what was given back. By the worker.
-    pub(crate) fn returned(&self) -> Vec<Arc<dyn Ring>> {
-        std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn returned(&self) -> Vec<Returned> {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any_returned.store(false, Relaxed);
+        std::mem::take(&mut returned)
     }
 
     /// Wakes the host, outside the lock.

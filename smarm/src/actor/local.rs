@@ -30,7 +30,7 @@ use std::task::{Poll, Waker};
 
 use self::ahead::prefetch_ahead;
 use self::look::Looking;
-pub(crate) use self::wakes::{kill, wake};
+pub(crate) use self::wakes::{kill, prefetch, wake};
 use super::home::Home;
 use super::native::Errand;
 use super::ring::Ring;
@@ -90,6 +90,8 @@ const STREAK: u32 = 16;
 /// See the module doc. All cells belong to the worker's thread.
 pub(crate) struct Local {
     pub(crate) home: &'static Home,
+    /// Which worker of that home this is.
+    pub(crate) tenancy: u32,
     /// The suspended worker while an actor runs.
     worker: UnsafeCell<Context>,
     place: Cell<Place>,
@@ -129,6 +131,7 @@ impl Local {
     pub(crate) fn new(home: &'static Home, now: u64, hooks: Option<Arc<dyn Hooks>>, dice: Dice) -> Self {
         Self {
             home,
+            tenancy: home.tenancy(),
             worker: UnsafeCell::new(Context::EMPTY),
             place: Cell::new(Place::Host),
             parting: Cell::new(Parting::Park),

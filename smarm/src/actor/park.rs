@@ -433,6 +433,15 @@ pub(crate) fn now() -> Instant {
     }
 }
 
+/// Names the slice of the running actor, on whichever stack it is, if the time goes on by itself: what was ahead
+/// when the slice began may be late by the rest of it, and no more. No two slices of a worker have one name at a time.
+#[inline]
+pub(crate) fn slice() -> Option<u32> {
+    let local = Local::current()?;
+    let own = matches!(local.place(), Place::Actor | Place::InPoll) && local.clock.get().is_none();
+    own.then(|| local.tick())
+}
+
 /// The clock of the thread's worker, if it has one of its own.
 #[inline]
 pub(crate) fn own_clock() -> Option<&'static Arc<dyn Clock>> {

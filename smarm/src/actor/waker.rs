@@ -29,6 +29,12 @@ pub(super) fn is_pid(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &VTABLE)
 }
 
+/// The actor's pid, if the waker is one's.
+#[inline(always)]
+pub(super) fn pid_of(waker: &Waker) -> Option<Pid> {
+    is_pid(waker).then(|| Pid::from_bits(waker.data().addr() as u64))
+}
+
 /// Wakes the actor whose waker this is, without a look into the table.
 #[inline(always)]
 pub(super) fn wake_pid(waker: &Waker) {

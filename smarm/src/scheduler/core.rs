@@ -25,7 +25,7 @@ use std::time::Instant;
 use self::idle::SPIN_RETRY;
 use super::shared::Shared;
 use crate::actor::local::{self, Local, NEW_EVERY, Place};
-use crate::actor::park::own_code;
+use crate::actor::park::{own_code, rouse};
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
 use crate::chaos::{self, Dice, Kind};
@@ -51,6 +51,8 @@ const FIRST_BATCH: u32 = 64;
 const LONGEST_BATCH: u32 = 1024;
 /// One in so many new actors is the oldest instead of the newest.
 const OLDEST_EVERY: u32 = 16;
+/// So many timers that are due are taken out of the wheel before the first of them is minded.
+const TIMERS_AT_ONCE: usize = 16;
 /// What a worker is made of. Its address stays the same, as actors and the thread point to it.
 #[repr(C)]
 pub(crate) struct Core {
@@ -307,18 +309,45 @@ impl Core {
         if !local.wheel.borrow().is_empty() {
             // A clock of the worker's own tells nothing about the length of the turn.
             let now = if local.clock.get().is_none() { watch.read() } else { local.now() };
-            loop {
-                let due = local.wheel.borrow_mut().pop_expired(now);
-                match due {
-                    Some(Due::Actor(pid)) => local::wake(pid),
-                    Some(Due::Alarm(alarm)) => local.ring(alarm),
-                    None => break,
-                }
+            local.take_returned();
+            let due = local.wheel.borrow_mut().pop_expired(now);
+            if let Some(first) = due {
+                self.fire(first, now);
             }
         }
         if self.shared.stopping() && !self.stopped.get() {
             self.stopped.set(true);
             self.kill_all();
+        }
+    }
+
+    /// Wakes and rings whom timers are due for, some at a time: each has been anywhere in memory since its timer was
+    /// set, and is fetched while others are taken out of the wheel.
+    #[inline(never)]
+    fn fire(&self, first: Due, now: u64) {
+        let local = &self.local;
+        let mut batch = [const { None }; TIMERS_AT_ONCE];
+        batch[0] = Some(first);
+        let mut filled = 1;
+        loop {
+            while filled < TIMERS_AT_ONCE
+                && let Some(due) = local.wheel.borrow_mut().pop_expired(now)
+            {
+                local::prefetch(&due);
+                batch[filled] = Some(due);
+                filled += 1;
+            }
+            for due in batch[..filled].iter_mut().filter_map(Option::take) {
+                match due {
+                    Due::Actor(pid) => local::wake(pid),
+                    Due::Task(waker) => rouse(waker),
+                    Due::Alarm(alarm) => local.ring(alarm),
+                }
+            }
+            if filled < TIMERS_AT_ONCE {
+                return;
+            }
+            filled = 0;
         }
     }
 

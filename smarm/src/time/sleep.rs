@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::alarm::{self, Action, Alarm};
 use crate::actor::park;
+use crate::actor::reminder::{Reminder, Seen};
 
 /// Ready when so much time has passed since the call, in any executor.
 ///
@@ -25,12 +27,13 @@ use crate::actor::park;
 /// });
 /// ```
 pub fn sleep_async(duration: Duration) -> Sleep {
-    Sleep { deadline: park::now().checked_add(duration), alarm: None }
+    let made = if duration.is_zero() { None } else { park::slice() };
+    Sleep { deadline: park::now().checked_add(duration), timer: Timer::Unset { made } }
 }
 
 /// Ready when `deadline` has passed. See [`sleep_async`].
 pub fn sleep_until_async(deadline: Instant) -> Sleep {
-    Sleep { deadline: Some(deadline), alarm: None }
+    Sleep { deadline: Some(deadline), timer: Timer::Unset { made: None } }
 }
 
 /// The future of [`sleep_async`].
@@ -41,7 +44,23 @@ pub fn sleep_until_async(deadline: Instant) -> Sleep {
 pub struct Sleep {
     /// `None` is beyond the clock's range.
     deadline: Option<Instant>,
-    alarm: Option<Arc<Alarm<Waker>>>,
+    timer: Timer,
+}
+
+/// What will wake the future.
+enum Timer {
+    /// Nothing yet.
+    Unset {
+        /// In this slice the deadline was found to be ahead. If it is polled in the same one, which is short, as most
+        /// are, that needs no other look at the clock: at worst it is over in the next turn, as any timer.
+        made: Option<u32>,
+    },
+    /// Nothing any more.
+    Over,
+    /// The wheel of the worker on whose thread it was polled.
+    Reminder(Reminder),
+    /// Whoever has the alarm.
+    Alarm(Arc<Alarm<Waker>>),
 }
 
 impl Action for Waker {
@@ -64,8 +83,10 @@ impl Sleep {
     }
 
     fn cancel(&mut self) {
-        if let Some(alarm) = self.alarm.take() {
-            drop(alarm.cancel());
+        match mem::replace(&mut self.timer, Timer::Unset { made: None }) {
+            Timer::Unset { .. } | Timer::Over => {}
+            Timer::Reminder(reminder) => reminder.cancel(),
+            Timer::Alarm(alarm) => drop(alarm.cancel()),
         }
     }
 }
@@ -73,25 +94,42 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        match &this.alarm {
-            Some(alarm) => {
+        let mut ahead = false;
+        match &mut this.timer {
+            Timer::Unset { made } => ahead = made.is_some() && *made == park::slice(),
+            Timer::Over => return Poll::Ready(()),
+            Timer::Reminder(reminder) => match reminder.poll(cx.waker()) {
+                Seen::Pending => return Poll::Pending,
+                Seen::Over => {
+                    this.cancel();
+                    this.timer = Timer::Over;
+                    return Poll::Ready(());
+                }
+                Seen::Elsewhere => this.cancel(),
+            },
+            Timer::Alarm(alarm) => {
                 let mut old = None;
                 let waits = alarm.change(|waker| {
                     if !waker.will_wake(cx.waker()) {
-                        old = Some(std::mem::replace(waker, cx.waker().clone()));
+                        old = Some(mem::replace(waker, cx.waker().clone()));
                     }
                 });
                 drop(old); // outside the alarm's lock
-                if waits { Poll::Pending } else { Poll::Ready(()) }
-            }
-            None if this.deadline.is_some_and(|deadline| deadline <= park::now()) => Poll::Ready(()),
-            None => {
-                this.alarm = Some(alarm::set(this.deadline, cx.waker().clone()));
-                Poll::Pending
+                return if waits { Poll::Pending } else { Poll::Ready(()) };
             }
         }
+        let Some(deadline) = this.deadline else { return Poll::Pending };
+        if !ahead && deadline <= park::now() {
+            return Poll::Ready(());
+        }
+        this.timer = match Reminder::set(deadline, cx.waker()) {
+            Some(reminder) => Timer::Reminder(reminder),
+            None => Timer::Alarm(alarm::set(this.deadline, cx.waker().clone())),
+        };
+        Poll::Pending
     }
 }
 

@@ -1,6 +1,7 @@
-//! What lies in a wheel: an actor to be woken, or an alarm to be rung.
+//! What lies in a wheel: an actor or a task to be woken, or an alarm to be rung.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::wheel::Key;
 use crate::pid::Pid;
@@ -9,9 +10,14 @@ use crate::pid::Pid;
 pub(crate) enum Due {
     /// An actor that waits. It owns its key.
     Actor(Pid),
-    /// Something that has no stack of its own. The alarm keeps its key.
+    /// A future that waits. It owns its key.
+    Task(Waker),
+    /// Something else that has no stack of its own. The alarm keeps its key.
     Alarm(Arc<dyn Ring>),
 }
+
+// So that a place of the wheel is half a cache line.
+const _: () = assert!(size_of::<Option<Due>>() == 24);
 
 /// An alarm, as seen by the wheel that it lies in.
 pub(crate) trait Ring: Send + Sync {
@@ -19,9 +25,9 @@ pub(crate) trait Ring: Send + Sync {
     /// if the entry lies elsewhere, or was released.
     fn take_key(&self, owner: Owner) -> Option<Key>;
 
-    /// Does what was to be done, unless it was cancelled. May run code of others: outside all borrows
-    /// and locks.
-    fn ring(&self);
+    /// Does what was to be done, unless it was cancelled; before that, gives the key as
+    /// [`take_key`](Self::take_key) does. May run code of others: outside all borrows and locks.
+    fn ring(&self, owner: Owner, release: &mut dyn FnMut(Key));
 
     /// Puts the alarm into the wheel of the timer thread, as its worker ends.
     fn move_elsewhere(self: Arc<Self>, deadline: u64);

@@ -70,11 +70,7 @@ fn serve() {
         };
         if let Some(alarm) = wheel.pop_expired(now) {
             drop(state);
-            let key = alarm.take_key(Owner::ELSEWHERE);
-            super::ring(alarm);
-            if let Some(key) = key {
-                release(key);
-            }
+            super::ring(alarm, Owner::ELSEWHERE, release);
             state = lock();
             continue;
         }

@@ -14,8 +14,12 @@ const TICK: u64 = 1 << 15;
 enum Step {
     /// Sets a timer so much later than now; or earlier.
     Set { later: i64 },
+    /// Sets so many within so many ticks, which begin so much later than now.
+    SetMany { count: u32, ticks: u64, later: u64 },
     /// Cancels one of those that are pending, counted around.
     Cancel(usize),
+    /// Cancels all that are pending but each so many-th, the newest first or the oldest.
+    CancelBut { keep: usize, newest_first: bool },
     /// Lets so much time pass.
     Advance(u64),
     /// Lets time pass until the wheel wants to be looked at.
@@ -31,7 +35,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => span().prop_map(|later| Step::Set { later: later as i64 }),
         1 => span().prop_map(|earlier| Step::Set { later: -(earlier as i64) }),
+        1 => (0_u32..100, 1_u64..200, span())
+            .prop_map(|(count, ticks, later)| Step::SetMany { count, ticks, later }),
         3 => any::<usize>().prop_map(Step::Cancel),
+        1 => (2_usize..20, any::<bool>()).prop_map(|(keep, newest_first)| Step::CancelBut { keep, newest_first }),
         2 => span().prop_map(Step::Advance),
         2 => Just(Step::AdvanceToNext),
     ]
@@ -71,12 +78,32 @@ proptest! {
         let mut now = begin;
         let mut wheel = Wheel::new(now);
         let mut model = BTreeMap::new();
-        for (number, step) in (0_u32..).zip(steps) {
+        let mut numbers = 0_u32..;
+        let mut set = |wheel: &mut Wheel<u32>, model: &mut BTreeMap<_, _>, deadline: u64, now: u64| {
+            let number = numbers.next().expect("there are enough");
+            let tick = deadline.div_ceil(TICK).max(now / TICK);
+            model.insert((tick, number), (wheel.insert(deadline, number), deadline));
+        };
+        for (count, step) in steps.into_iter().enumerate() {
             match step {
-                Step::Set { later } => {
-                    let deadline = now.saturating_add_signed(later);
-                    let tick = deadline.div_ceil(TICK).max(now / TICK);
-                    model.insert((tick, number), (wheel.insert(deadline, number), deadline));
+                Step::Set { later } => set(&mut wheel, &mut model, now.saturating_add_signed(later), now),
+                Step::SetMany { count, ticks, later } => {
+                    for each in 0..u64::from(count) {
+                        // A large stride spreads them over the ticks, not in their order.
+                        let deadline = now.saturating_add(later).saturating_add(each * 7919 % ticks * TICK);
+                        set(&mut wheel, &mut model, deadline, now);
+                    }
+                }
+                Step::CancelBut { keep, newest_first } => {
+                    let mut names: Vec<Name> = model.keys().copied().collect();
+                    names.sort_unstable_by_key(|(_, number)| *number);
+                    if newest_first {
+                        names.reverse();
+                    }
+                    for (_, name) in names.into_iter().enumerate().filter(|(place, _)| place % keep > 0) {
+                        let (key, _) = model.remove(&name).expect("it was found above");
+                        prop_assert_eq!(wheel.release(key), Some(name.1));
+                    }
                 }
                 Step::Cancel(chosen) => {
                     let name = model.keys().nth(chosen % model.len().max(1)).copied();
@@ -89,6 +116,9 @@ proptest! {
                 Step::AdvanceToNext => now = wheel.next_deadline().unwrap_or(now).max(now),
             }
             fire(&mut wheel, &mut model, now)?;
+            if count % 16 == 0 {
+                wheel.check(0); // looks at everything
+            }
             prop_assert_eq!(wheel.len(), model.len());
             prop_assert_eq!(wheel.next_deadline().is_some(), !model.is_empty());
             if let Some(((tick, _), _)) = model.first_key_value() {

@@ -1,12 +1,17 @@
 //! Wakes and kills by pid: a wake on the actor's own thread is a plain store, one from elsewhere is mail. See
 //! [`state`](crate::actor::state) and [`seat`](crate::actor::seat).
 
+use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Local;
 use crate::actor::slot::{Slot, slot};
 use crate::actor::state::Mail;
+use crate::actor::waker;
+use crate::context::prefetch as fetch;
 use crate::pid::Pid;
+use crate::timer::due::Due;
 
 /// Wakes the actor with this pid, if it still lives.
 #[inline(always)]
@@ -26,6 +31,19 @@ pub(crate) fn wake(pid: Pid) {
             }
         }
     }
+}
+
+/// Fetches what will be touched when this is woken or rung.
+#[inline(always)]
+pub(crate) fn prefetch(due: &Due) {
+    fetch(match due {
+        Due::Actor(pid) => ptr::from_ref(slot(pid.index())).cast(),
+        Due::Task(waker) => match waker::pid_of(waker) {
+            Some(pid) => ptr::from_ref(slot(pid.index())).cast(),
+            None => waker.data().cast(),
+        },
+        Due::Alarm(alarm) => Arc::as_ptr(alarm).cast(),
+    });
 }
 
 /// Asks the actor with this pid to unwind, if it still lives.
