@@ -51,6 +51,7 @@
 
 mod block;
 mod bound;
+mod claim;
 pub(crate) mod crowd;
 mod error;
 mod list;
@@ -59,6 +60,7 @@ mod many;
 mod models;
 pub mod oneshot;
 mod receive;
+mod rendezvous;
 mod reserve;
 mod send;
 mod sending;
@@ -71,6 +73,8 @@ pub(crate) mod testing;
 mod tests;
 pub(crate) mod waitlist;
 
+#[doc(hidden)]
+pub use claim::{Claim, Claimant};
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 #[doc(hidden)]
 pub use receive::Wait;

@@ -7,11 +7,12 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::claim::Claimant;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt, Running};
@@ -74,7 +75,8 @@ impl<T> Receiver<T> {
     /// Apart from [`recv_waiting`](Self::recv_waiting), which is inlined.
     #[inline(never)]
     fn recv_otherwise(&self) -> Result<T, RecvError> {
-        park::wait(Wait::new(self)).unwrap_or_else(|interrupt| Err(interrupt.into()))
+        let mut wait = pin!(Wait::new(self));
+        park::wait(wait.as_mut()).unwrap_or_else(|interrupt| wait.last_look().ok_or_else(|| interrupt.into()))
     }
 
     /// Waits for a message of an unbounded channel, as what [`park::wait`] comes to without a future:
@@ -137,11 +139,15 @@ impl<T> Receiver<T> {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match park::wait_until(Wait::new(self), deadline) {
-            Ok(outcome) => outcome.map_err(|_| RecvTimeoutError::Closed),
-            Err(Interrupt::TimedOut) => Err(RecvTimeoutError::TimedOut),
-            Err(Interrupt::Cancelled) => Err(RecvTimeoutError::Cancelled),
-        }
+        let mut wait = pin!(Wait::new(self));
+        let interrupt = match park::wait_until(wait.as_mut(), deadline) {
+            Ok(outcome) => return outcome.map_err(|_| RecvTimeoutError::Closed),
+            Err(interrupt) => interrupt,
+        };
+        wait.last_look().ok_or(match interrupt {
+            Interrupt::TimedOut => RecvTimeoutError::TimedOut,
+            Interrupt::Cancelled => RecvTimeoutError::Cancelled,
+        })
     }
 
     /// Waits for a message in async code.
@@ -164,12 +170,19 @@ impl<T> Receiver<T> {
     /// # Errors
     /// As [`recv_async`](Self::recv_async).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        self.poll(cx)
+        // SAFETY: as in `try_recv`; of no select.
+        unsafe { self.poll(cx, None) }
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+    /// # Safety
+    /// The select of the claimant ends after this was ready, or the receiver stopped waiting.
+    unsafe fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        claimant: Option<Claimant>,
+    ) -> Poll<Result<T, RecvError>> {
         // SAFETY: as in `try_recv`.
-        unsafe { self.shared().poll_recv(cx) }.map_err(|_| RecvError::Closed)
+        unsafe { self.shared().poll_recv(cx, claimant) }.map_err(|_| RecvError::Closed)
     }
 
     /// The messages as they come, waiting for each, until the channel is closed.
@@ -241,17 +254,51 @@ pub struct Wait<R: Deref<Target = Receiver<T>>, T> {
     receiver: R,
     /// Whether the receiver's waker may be registered.
     registered: bool,
+    /// Of an arm of a select, if that can be claimed.
+    claimant: Option<Claimant>,
 }
 
 impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
     pub(crate) fn new(receiver: R) -> Self {
-        Wait { receiver, registered: false }
+        Wait { receiver, registered: false, claimant: None }
+    }
+
+    /// Has nobody wake the receiver any more.
+    fn stop(&mut self) {
+        if std::mem::take(&mut self.registered) {
+            // SAFETY: as in `Receiver::try_recv`.
+            unsafe { self.receiver.shared().stop_waiting() };
+        }
+    }
+
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The wait is dropped before the select ends.
+    #[inline]
+    pub(crate) unsafe fn enroll(&mut self, claimant: Claimant) -> bool {
+        let meets = self.receiver.shared().rendezvous().is_some();
+        if meets {
+            self.claimant = Some(claimant);
+        }
+        meets
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let outcome = self.receiver.poll(cx);
+        // SAFETY: when it is dropped before it was ready, the receiver stops waiting.
+        let outcome = unsafe { self.receiver.poll(cx, self.claimant) };
         self.registered = outcome.is_pending();
         outcome
+    }
+}
+
+impl<T> Wait<&Receiver<T>, T> {
+    /// Ends a wait that is over: gives the message that came meanwhile.
+    #[cold]
+    fn last_look(&mut self) -> Option<T> {
+        self.stop();
+        // SAFETY: as in `Receiver::try_recv`.
+        unsafe { self.receiver.shared().try_recv() }.ok()
     }
 }
 
@@ -265,10 +312,7 @@ impl<R: Deref<Target = Receiver<T>> + Unpin, T> Future for Wait<R, T> {
 
 impl<R: Deref<Target = Receiver<T>>, T> Drop for Wait<R, T> {
     fn drop(&mut self) {
-        if self.registered {
-            // SAFETY: as in `Receiver::try_recv`.
-            unsafe { self.receiver.shared().stop_waiting() };
-        }
+        self.stop();
     }
 }
 

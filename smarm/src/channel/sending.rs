@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::bound::Queued;
 use super::error::{SendError, TrySendError};
+use super::rendezvous::Parcel;
 use super::shared::Shared;
 use super::waitlist::Node;
 
@@ -21,7 +22,7 @@ pub(super) struct Delivery<T> {
     message: Option<T>,
     /// The node was queued, and what became of it was not seen yet.
     queued: bool,
-    node: Node<Option<T>>,
+    node: Node<Parcel<T>>,
     _pinned: PhantomPinned,
 }
 
@@ -39,7 +40,7 @@ impl<T> Delivery<T> {
             shared,
             message: Some(message),
             queued: false,
-            node: Node::new(None),
+            node: Node::new(Parcel::empty()),
             _pinned: PhantomPinned,
         }
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use crate::actor::park::{self, Interrupt};
-use crate::channel::{Receive, Receivers, RecvError, RecvTimeoutError, TryRecvError};
+use crate::channel::{Claimant, Receive, Receivers, RecvError, RecvTimeoutError, TryRecvError};
 
 /// A half that receives. Clones receive from the same channel: each message goes to one of them. When
 /// the last one is dropped, so are the messages that were not received.
@@ -42,7 +42,7 @@ impl<T> Receiver<T> {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
             Err(TryRecvError::Empty) => {
-                park::wait(self.recv_async()).unwrap_or_else(|interrupt| Err(interrupt.into()))
+                park::wait(self.recv_async()).unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into()))
             }
         }
     }
@@ -80,11 +80,20 @@ impl<T> Receiver<T> {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match park::wait_until(self.recv_async(), deadline) {
-            Ok(received) => received.map_err(|_| RecvTimeoutError::Closed),
-            Err(Interrupt::TimedOut) => Err(RecvTimeoutError::TimedOut),
-            Err(Interrupt::Cancelled) => Err(RecvTimeoutError::Cancelled),
-        }
+        let interrupt = match park::wait_until(self.recv_async(), deadline) {
+            Ok(received) => return received.map_err(|_| RecvTimeoutError::Closed),
+            Err(interrupt) => interrupt,
+        };
+        self.last_look().ok_or(match interrupt {
+            Interrupt::TimedOut => RecvTimeoutError::TimedOut,
+            Interrupt::Cancelled => RecvTimeoutError::Cancelled,
+        })
+    }
+
+    /// After a wait that was interrupted: a message that came meanwhile.
+    #[cold]
+    fn last_look(&self) -> Option<T> {
+        self.channel.try_recv().ok()
     }
 
     /// Receives a message in async code.
@@ -191,13 +200,27 @@ pub struct Recv<'a, T> {
     _receiver: PhantomData<&'a Receivers<T>>,
 }
 
+impl<T> Recv<'_, T> {
+    fn receive(self: Pin<&mut Self>) -> Pin<&mut Receive<T>> {
+        // SAFETY: the only field that is pinned with the future, which is not moved out of it.
+        unsafe { self.map_unchecked_mut(|this| &mut this.receive) }
+    }
+
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The future is dropped before the select ends.
+    pub(crate) unsafe fn enroll(self: Pin<&mut Self>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.receive().enroll(claimant) }
+    }
+}
+
 impl<T> Future for Recv<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the only field that is pinned with the future, which is not moved out of it.
-        let receive = unsafe { self.map_unchecked_mut(|this| &mut this.receive) };
-        receive.poll(cx).map_err(|_| RecvError::Closed)
+        self.receive().poll(cx).map_err(|_| RecvError::Closed)
     }
 }
 
