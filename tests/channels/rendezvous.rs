@@ -6,12 +6,13 @@
 //! | line | counterparts | smarm | test |
 //! |---|---|---|---|
 //! | a send returns when a receiver has come for its message | std, cb, fl, ka | yes | `a_send_returns_when_a_receiver_comes` |
-//! | nothing is kept: `len` is 0 | cb | but for the message of a sender that met a receiver that has not run since | `nothing_is_kept_in_between` |
+//! | nothing is kept: `len` is 0 | cb | but for a message that `try_send` gave to a receiver that has not run since | `nothing_is_kept_in_between` |
 //! | `try_send` succeeds only while a receiver waits | std, cb, fl | yes | unit: `a_rendezvous_takes_a_message_only_while_the_receiver_waits`; `try_send_meets_as_many_as_wait` |
 //! | `try_recv` takes the message of a sender that waits | std, cb, fl | yes | `try_recv_meets_a_sender_that_waits` |
+//! | a `send` ends when its message is received, and not when a receiver might | cb | yes | `a_send_ends_when_its_message_is_received` |
 //! | a receiver that times out takes nothing | cb | yes | `who_times_out_takes_and_gives_nothing` |
 //! | a sender that times out has its message back | cb, fl | yes | the same |
-//! | a receive that is dropped after a sender met it | ka: the message may be lost | it stays for the next receive | unit: `a_rendezvous_keeps_what_was_sent_to_a_receive_that_was_dropped`; `a_message_for_a_receive_that_was_dropped_goes_to_another` |
+//! | a receive that is dropped after `try_send` met it | ka: the message may be lost | it stays for the next receive | unit: `a_rendezvous_keeps_what_was_sent_to_a_receive_that_was_dropped`; `a_message_for_a_receive_that_was_dropped_goes_to_another` |
 //! | the other side's end wakes who waits | all | yes | `the_end_of_the_other_side_ends_the_wait` |
 
 use std::pin::pin;
@@ -60,6 +61,22 @@ fn nothing_is_kept_in_between() {
     assert_eq!(rx.try_recv(), Ok(1));
     assert_eq!(poll_once(send), Poll::Ready(Ok(())));
     assert_eq!((tx.len(), rx.len()), (0, 0));
+}
+
+#[test]
+fn a_send_ends_when_its_message_is_received() {
+    let (tx, rx) = mpmc::bounded(0);
+    let mut receive = Box::pin(rx.recv_async());
+    let wakes = Wakes::default();
+    assert!(wakes.poll(receive.as_mut()).is_pending());
+    let mut send = pin!(tx.send_async(1));
+    assert!(poll_once(send.as_mut()).is_pending());
+    assert_eq!(wakes.count(), 1);
+    drop(receive);
+    assert!(poll_once(send.as_mut()).is_pending(), "who was woken has left");
+    let mut receive = pin!(rx.recv_async());
+    assert_eq!(poll_once(receive.as_mut()), Poll::Ready(Ok(1)));
+    assert_eq!(poll_once(send), Poll::Ready(Ok(())));
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub(super) struct Bound<T> {
 /// What became of a sender that would wait.
 pub(super) enum Queued<T> {
     Waiting,
+    /// A receiver that waited was handed the message.
+    Sent,
     /// There is a permit after all; the message has yet to be sent.
     Permitted(T),
     Closed(T),
@@ -120,15 +122,22 @@ impl<T> Bound<T> {
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued.
-    pub(super) unsafe fn queue(&self, node: Pin<&Node<Parcel<T>>>, message: T, waker: Waker) -> Queued<T> {
+    pub(super) unsafe fn queue(
+        &self,
+        list: &List<T>,
+        node: Pin<&Node<Parcel<T>>>,
+        message: T,
+        waker: Waker,
+    ) -> Queued<T> {
         let Some(rendezvous) = &self.rendezvous else {
             // SAFETY: passed on.
             return unsafe { self.queue_for_room(node, message, waker) };
         };
         // SAFETY: passed on.
-        match unsafe { rendezvous.queue(node, message, None, waker) } {
-            Ok(()) => Queued::Waiting,
-            Err(message) => Queued::Closed(message),
+        match unsafe { rendezvous.queue(list, node, message, None, waker) } {
+            Poll::Pending => Queued::Waiting,
+            Poll::Ready(Ok(())) => Queued::Sent,
+            Poll::Ready(Err(message)) => Queued::Closed(message),
         }
     }
 

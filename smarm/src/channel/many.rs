@@ -50,7 +50,7 @@ use super::bound::Bound;
 use super::claim::Claimant;
 use super::error::TryRecvError;
 use super::list::Watch;
-use super::rendezvous::Offer;
+use super::rendezvous::{Bond, Offer};
 use super::send::Sender;
 use super::shared::Shared;
 use super::waitlist::{Node, WaitList, Waiters};
@@ -364,8 +364,7 @@ pub(crate) struct Receive<T> {
     shared: NonNull<Shared<T>>,
     /// The node was queued, and it was not seen yet whether it was notified.
     queued: bool,
-    /// Of an arm of a select, if that can be claimed.
-    claimant: Option<Claimant>,
+    bond: Bond,
     node: Node<Offer>,
     _pinned: PhantomPinned,
 }
@@ -382,10 +381,16 @@ impl<T> Receive<T> {
         Receive {
             shared: receiver.0,
             queued: false,
-            claimant: None,
+            bond: Bond::Loose,
             node: Node::new(Offer::new()),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// Of a call that looks once more when it gives up.
+    pub(crate) fn firm(mut self) -> Self {
+        self.bond = Bond::Firm;
+        self
     }
 
     /// Says whether it is one that a counterpart can claim: this arm of a select.
@@ -397,7 +402,7 @@ impl<T> Receive<T> {
         let meets = unsafe { self.shared.as_ref() }.rendezvous().is_some();
         if meets {
             // SAFETY: nothing is moved out of the node.
-            unsafe { self.get_unchecked_mut() }.claimant = Some(claimant);
+            unsafe { self.get_unchecked_mut() }.bond = Bond::Arm(claimant);
         }
         meets
     }
@@ -412,7 +417,7 @@ impl<T> Receive<T> {
             // SAFETY: the node is pinned with the receive, which has it leave when it is dropped before it was
             // ready, and that before the select ends.
             let polled = unsafe {
-                rendezvous.poll_recv(&shared.list, Pin::new_unchecked(&this.node), this.claimant, cx)
+                rendezvous.poll_recv(&shared.list, Pin::new_unchecked(&this.node), this.bond, cx)
             };
             this.queued = polled.is_pending();
             return polled;

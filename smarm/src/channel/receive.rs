@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claimant;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::rendezvous::Bond;
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt, Running};
 
@@ -75,7 +76,7 @@ impl<T> Receiver<T> {
     /// Apart from [`recv_waiting`](Self::recv_waiting), which is inlined.
     #[inline(never)]
     fn recv_otherwise(&self) -> Result<T, RecvError> {
-        let mut wait = pin!(Wait::new(self));
+        let mut wait = pin!(Wait::firm(self));
         park::wait(wait.as_mut()).unwrap_or_else(|interrupt| wait.last_look().ok_or_else(|| interrupt.into()))
     }
 
@@ -139,7 +140,7 @@ impl<T> Receiver<T> {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        let mut wait = pin!(Wait::new(self));
+        let mut wait = pin!(Wait::firm(self));
         let interrupt = match park::wait_until(wait.as_mut(), deadline) {
             Ok(outcome) => return outcome.map_err(|_| RecvTimeoutError::Closed),
             Err(interrupt) => interrupt,
@@ -171,18 +172,18 @@ impl<T> Receiver<T> {
     /// As [`recv_async`](Self::recv_async).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         // SAFETY: as in `try_recv`; of no select.
-        unsafe { self.poll(cx, None) }
+        unsafe { self.poll(cx, Bond::Loose) }
     }
 
     /// # Safety
-    /// The select of the claimant ends after this was ready, or the receiver stopped waiting.
+    /// The select of an arm ends after this was ready, or the receiver stopped waiting.
     unsafe fn poll(
         &self,
         cx: &mut Context<'_>,
-        claimant: Option<Claimant>,
+        bond: Bond,
     ) -> Poll<Result<T, RecvError>> {
         // SAFETY: as in `try_recv`.
-        unsafe { self.shared().poll_recv(cx, claimant) }.map_err(|_| RecvError::Closed)
+        unsafe { self.shared().poll_recv(cx, bond) }.map_err(|_| RecvError::Closed)
     }
 
     /// The messages as they come, waiting for each, until the channel is closed.
@@ -254,13 +255,12 @@ pub struct Wait<R: Deref<Target = Receiver<T>>, T> {
     receiver: R,
     /// Whether the receiver's waker may be registered.
     registered: bool,
-    /// Of an arm of a select, if that can be claimed.
-    claimant: Option<Claimant>,
+    bond: Bond,
 }
 
 impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
     pub(crate) fn new(receiver: R) -> Self {
-        Wait { receiver, registered: false, claimant: None }
+        Wait { receiver, registered: false, bond: Bond::Loose }
     }
 
     /// Has nobody wake the receiver any more.
@@ -279,20 +279,25 @@ impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
     pub(crate) unsafe fn enroll(&mut self, claimant: Claimant) -> bool {
         let meets = self.receiver.shared().rendezvous().is_some();
         if meets {
-            self.claimant = Some(claimant);
+            self.bond = Bond::Arm(claimant);
         }
         meets
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
         // SAFETY: when it is dropped before it was ready, the receiver stops waiting.
-        let outcome = unsafe { self.receiver.poll(cx, self.claimant) };
+        let outcome = unsafe { self.receiver.poll(cx, self.bond) };
         self.registered = outcome.is_pending();
         outcome
     }
 }
 
-impl<T> Wait<&Receiver<T>, T> {
+impl<'a, T> Wait<&'a Receiver<T>, T> {
+    /// Of a call that has a [last look](Self::last_look) when it gives up.
+    fn firm(receiver: &'a Receiver<T>) -> Self {
+        Wait { receiver, registered: false, bond: Bond::Firm }
+    }
+
     /// Ends a wait that is over: gives the message that came meanwhile.
     #[cold]
     fn last_look(&mut self) -> Option<T> {

@@ -5,27 +5,34 @@
 //! | parcel | what a sender that waits brings: its message |
 //! | offer | what a receiver that waits brings: it would take a message |
 //! | notified | a receiver that was taken off the queue and woken, and has not run yet |
-//! | handed | of a message: `try_send` has left it for a receiver that waits |
-//! | owed | of a handed message: its receiver waits for nothing else any more |
+//! | handed | of a message: left in the channel's list for a receiver that waits |
+//! | owed | of a handed message: its receiver is bound to take it, and others leave it alone |
 //!
 //! Senders and receivers have a queue each, under one lock.
 //!
-//! 1. A sender is queued with its message, notifies the receiver that has waited longest, and waits.
+//! 1. A sender hands its message to the receiver that has waited longest, if that is bound to take it. Else it is
+//!    queued with its message, notifies a receiver, and waits.
 //! 2. A receiver takes the message of the sender that has waited longest, which is then woken and has sent
 //!    it; or it is queued.
 //! 3. A receiver that gives up though it was notified notifies the next one, if there is anything for that.
 //!
-//! So a message moves in the very step in which a receive ends with it, and neither side is told what the other
-//! may yet deny: a receive that is given up has taken nothing, a send that is given up has its message back.
+//! Whether a receiver is bound is told by its [`Bond`]:
 //!
-//! **Selects.** A sender may be an arm of a `select!`, which another arm may have ended. Step 2 takes its message
-//! only with its [claim](super::claim), so the select has no other arm then. A receiver that is an arm needs none
-//! for step 2: it is looking at its arms itself. An arm never meets another one of its own select.
+//! | bond | waits | is it bound to take what it is handed? |
+//! |---|---|---|
+//! | arm | in a `select!` | if its [claim](super::claim) is got: then no other arm is looked at |
+//! | firm | in a blocking call | yes: one that is out of time takes it before it says so |
+//! | loose | in a future | no, as that can be dropped: it is notified, and takes a message when it is polled |
 //!
-//! **Who cannot wait** (`try_send`) finds only receivers that do not run now. One that is an arm of a select is
-//! claimed, and owed the message: others leave that alone. Any other may give up as it is woken; then the message,
-//! which its sender believes to be sent, stays for the next one that receives. (A blocking receive that is
-//! out of time looks for it before it says so.)
+//! So neither side is told what the other may yet deny: a receive that is given up has taken nothing, a send that is
+//! given up has its message back. (What was handed to an actor that is then killed stays for the next that receives.)
+//!
+//! **Selects.** A sender may be an arm of a `select!`, too, which another arm may have ended. Step 2 takes its
+//! message only with its claim. Who runs needs no claim of its own: it is looking at its arms itself. An arm never
+//! meets another one of its own select.
+//!
+//! **Who cannot wait** (`try_send`) hands its message to loose ones, too. If that is dropped before it is polled,
+//! the message, which its sender believes to be sent, stays for the next one that receives.
 //!
 //! **No wake is lost**: each sender that is queued has notified a receiver, unless none waited; a receiver that
 //! comes later looks at all senders before it waits. Each that was notified takes a message, or finds none, or
@@ -35,8 +42,7 @@
 //! wait. Handed messages come first, and are handed only if nobody waits to send.
 //!
 //! Rejected: a permit that a receiver offers, for a sender that does not wait (the message lies in the channel when
-//! the receiver has decided otherwise); claims on both sides of each meeting (a receiver that runs can
-//! speak for itself).
+//! the receiver has decided otherwise); claims on both sides of each meeting (who runs can speak for itself).
 
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
@@ -64,17 +70,33 @@ impl<T> Parcel<T> {
     }
 }
 
+/// How a receiver waits.
+#[derive(Clone, Copy)]
+pub(crate) enum Bond {
+    /// In a future, which may be dropped.
+    Loose,
+    /// In a blocking call, which looks once more before it gives up.
+    Firm,
+    /// As this arm of a select.
+    Arm(Claimant),
+}
+
+impl Bond {
+    fn claimant(self) -> Option<Claimant> {
+        if let Self::Arm(claimant) = self { Some(claimant) } else { None }
+    }
+}
+
 /// What a receiver that waits brings.
 pub(super) struct Offer {
-    /// Of a receiver that is an arm of a select.
-    claimant: Option<Claimant>,
-    /// It was claimed for a message that was handed.
+    bond: Bond,
+    /// It was handed a message, and bound to take it.
     owed: bool,
 }
 
 impl Offer {
     pub(super) const fn new() -> Self {
-        Offer { claimant: None, owed: false }
+        Offer { bond: Bond::Loose, owed: false }
     }
 }
 
@@ -139,9 +161,34 @@ impl<T> Both<T> {
         Err(if list.is_finished() { TryRecvError::Closed } else { TryRecvError::Empty })
     }
 
+    /// Hands a message to a receiver that is bound to take it, or to a loose one. Gives whom to wake.
+    fn hand(
+        &mut self,
+        list: &List<T>,
+        message: T,
+        own: Option<Claimant>,
+        to_loose: bool,
+    ) -> Result<Waker, T> {
+        let senders = &self.senders;
+        let found = self.receivers.pop_first(|offer| match offer.bond {
+            Bond::Loose => to_loose && senders.is_empty(),
+            Bond::Firm => senders.is_empty(),
+            // SAFETY: an arm leaves the queue before its select ends.
+            Bond::Arm(claimant) => {
+                !claimant.is_of(own)
+                    && senders.all(|parcel| claimant.is_of(parcel.claimant))
+                    && unsafe { claimant.claim() }
+            }
+        });
+        let Some((waker, offer)) = found else { return Err(message) };
+        offer.owed = !matches!(offer.bond, Bond::Loose);
+        self.owed += usize::from(offer.owed);
+        list.push(message).map(|()| waker)
+    }
+
     /// Takes a receiver off the queue to be woken, which is no arm of this select.
     fn notify(&mut self, own: Option<Claimant>) -> Option<Waker> {
-        let other = |offer: &mut Offer| !offer.claimant.is_some_and(|claimant| claimant.is_of(own));
+        let other = |offer: &mut Offer| !offer.bond.claimant().is_some_and(|claimant| claimant.is_of(own));
         self.receivers.pop_first(other).map(|(waker, _)| waker)
     }
 }
@@ -158,22 +205,31 @@ impl<T> Rendezvous<T> {
         Locked { both: self.both.lock().unwrap_or_else(PoisonError::into_inner), _own_code: own_code }
     }
 
-    /// Step 1. Gives the message back if the channel is closed.
+    /// Step 1: pending if the node is queued. Gives the message back if the channel is closed.
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued. The claimant's select ends after the node has left.
     pub(super) unsafe fn queue(
         &self,
+        list: &List<T>,
         node: Pin<&Node<Parcel<T>>>,
         message: T,
         claimant: Option<Claimant>,
         waker: Waker,
-    ) -> Result<(), T> {
+    ) -> Poll<Result<(), T>> {
         let mut both = self.lock();
         if both.closed {
             drop(both);
-            return Err(message);
+            return Poll::Ready(Err(message));
         }
+        let message = match both.hand(list, message, claimant, false) {
+            Ok(receiver) => {
+                drop(both);
+                rouse(receiver);
+                return Poll::Ready(Ok(()));
+            }
+            Err(message) => message,
+        };
         // SAFETY: the caller's duty.
         unsafe {
             *both.senders.entry(node) = Parcel { message: Some(message), claimant };
@@ -182,7 +238,7 @@ impl<T> Rendezvous<T> {
         let notified = both.notify(claimant);
         drop(both);
         notified.map(rouse);
-        Ok(())
+        Poll::Pending
     }
 
     /// Notifies a receiver of a sender that could not be claimed, and now can.
@@ -236,31 +292,16 @@ impl<T> Rendezvous<T> {
         message
     }
 
-    /// Hands a message to a receiver that waits, if there is one and nobody waits to send to it.
+    /// Step 1, for a sender that does not wait.
     pub(super) fn hand(&self, list: &List<T>, message: T) -> Result<(), TrySendError<T>> {
         let mut both = self.lock();
         if both.closed {
             drop(both);
             return Err(TrySendError::Closed(message));
         }
-        let Both { senders, receivers, owed, .. } = &mut *both;
-        let found = receivers.pop_first(|offer| match offer.claimant {
-            None => senders.is_empty(),
-            // SAFETY: an arm leaves the queue before its select ends.
-            Some(claimant) => {
-                senders.all(|parcel| claimant.is_of(parcel.claimant)) && unsafe { claimant.claim() }
-            }
-        });
-        let Some((waker, offer)) = found else {
-            drop(both);
-            return Err(TrySendError::Full(message));
-        };
-        offer.owed = offer.claimant.is_some();
-        *owed += usize::from(offer.owed);
-        let handed = list.push(message);
+        let handed = both.hand(list, message, None, true);
         drop(both);
-        rouse(waker);
-        handed.map_err(TrySendError::Closed)
+        handed.map(rouse).map_err(TrySendError::Full)
     }
 
     /// Step 2, for a receiver that does not wait.
@@ -278,25 +319,26 @@ impl<T> Rendezvous<T> {
     pub(super) unsafe fn poll_seat(
         &self,
         list: &List<T>,
-        own: Option<Claimant>,
+        bond: Bond,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, TryRecvError>> {
         // SAFETY: the seat is where it is until the channel is freed; the rest is the caller's duty.
-        unsafe { self.poll_recv(list, Pin::new_unchecked(&self.seat), own, cx) }
+        unsafe { self.poll_recv(list, Pin::new_unchecked(&self.seat), bond, cx) }
     }
 
-    /// Step 2. The node is queued if this is pending and the claimant's select, if there is one, waits.
+    /// Step 2. The node is queued if this is pending, but for an arm of a select that does not wait.
     ///
     /// # Safety
-    /// As [`WaitList::push_back`]; the node is queued here only. The claimant's select ends after the node
+    /// As [`WaitList::push_back`]; the node is queued here only. The select of an arm ends after the node
     /// [has left](Self::leave), or this was ready.
     pub(super) unsafe fn poll_recv(
         &self,
         list: &List<T>,
         node: Pin<&Node<Offer>>,
-        own: Option<Claimant>,
+        bond: Bond,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, TryRecvError>> {
+        let own = bond.claimant();
         let mut fresh = None;
         loop {
             let mut both = self.lock();
@@ -325,13 +367,13 @@ impl<T> Rendezvous<T> {
             unsafe {
                 match (both.receivers.renew(node, cx.waker(), &mut fresh), fresh.take()) {
                     (Place::Waiting, stale) => {
-                        both.receivers.entry(node).claimant = own;
+                        both.receivers.entry(node).bond = bond;
                         drop(both);
                         drop(stale);
                         return Poll::Pending;
                     }
                     (Place::Served, Some(waker)) => {
-                        both.receivers.entry(node).claimant = own;
+                        both.receivers.entry(node).bond = bond;
                         both.receivers.push_back(node, waker);
                         return Poll::Pending;
                     }

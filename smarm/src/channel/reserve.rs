@@ -78,8 +78,9 @@ impl<T> SendFrom<'_, T> {
             return Poll::Ready(refused.map_or(Ok(()), |message| Err(SendError(message))));
         }
         let message = self.message.take().expect("a send without a message was polled");
+        let list = &self.sender.shared().list;
         if self.claimant.is_some_and(|claimant| !claimant.waits()) {
-            return match rendezvous.hand(&self.sender.shared().list, message) {
+            return match rendezvous.hand(list, message) {
                 Err(TrySendError::Full(message)) => {
                     *self.message = Some(message);
                     Poll::Pending
@@ -89,13 +90,9 @@ impl<T> SendFrom<'_, T> {
         }
         let waker = cx.waker().clone();
         // SAFETY: the node is pinned, new, and taken off by `drop`, and that before the select ends.
-        match unsafe { rendezvous.queue(node, message, self.claimant, waker) } {
-            Ok(()) => {
-                self.queued = true;
-                Poll::Pending
-            }
-            Err(message) => Poll::Ready(Err(SendError(message))),
-        }
+        let polled = unsafe { rendezvous.queue(list, node, message, self.claimant, waker) };
+        self.queued = polled.is_pending();
+        polled.map_err(SendError)
     }
 }
 

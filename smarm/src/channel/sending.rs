@@ -82,11 +82,12 @@ impl<T> Future for Delivery<T> {
             (Ok(()), _) => return Poll::Ready(Ok(())),
             (Err(TrySendError::Full(message)), Some(bound)) => {
                 // SAFETY: the node is pinned, new, and removed by `withdraw` when it is dropped.
-                match unsafe { bound.queue(node, message, cx.waker().clone()) } {
+                match unsafe { bound.queue(&shared.list, node, message, cx.waker().clone()) } {
                     Queued::Waiting => {
                         this.queued = true;
                         return Poll::Pending;
                     }
+                    Queued::Sent => return Poll::Ready(Ok(())),
                     Queued::Permitted(message) => match shared.list.push(message) {
                         Ok(()) => return Poll::Ready(Ok(())),
                         Err(message) => message,

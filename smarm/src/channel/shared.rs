@@ -7,11 +7,10 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::bound::Bound;
-use super::claim::Claimant;
 use super::error::{TryRecvError, TrySendError};
 use super::list::List;
 use super::many::Many;
-use super::rendezvous::Rendezvous;
+use super::rendezvous::{Bond, Rendezvous};
 use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, fence};
 
@@ -150,16 +149,15 @@ impl<T> Shared<T> {
     }
 
     /// Takes a message, or has the waker woken when there is one; gives [`TryRecvError::Closed`] when
-    /// there will be none. The claimant is that of a receiver that is an arm of a select, which ends after the
-    /// receiver has [stopped waiting](Self::stop_waiting).
+    /// there will be none. The select of an arm ends after the receiver has [stopped waiting](Self::stop_waiting).
     pub(super) unsafe fn poll_recv(
         &self,
         cx: &mut Context<'_>,
-        claimant: Option<Claimant>,
+        bond: Bond,
     ) -> Poll<Result<T, TryRecvError>> {
         if let Some(rendezvous) = self.rendezvous() {
             // SAFETY: the caller's duty.
-            return unsafe { rendezvous.poll_seat(&self.list, claimant, cx) };
+            return unsafe { rendezvous.poll_seat(&self.list, bond, cx) };
         }
         loop {
             // SAFETY: the caller's duty.

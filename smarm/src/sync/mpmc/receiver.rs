@@ -42,7 +42,7 @@ impl<T> Receiver<T> {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
             Err(TryRecvError::Empty) => {
-                park::wait(self.recv_async()).unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into()))
+                park::wait(self.recv_firmly()).unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into()))
             }
         }
     }
@@ -80,7 +80,7 @@ impl<T> Receiver<T> {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        let interrupt = match park::wait_until(self.recv_async(), deadline) {
+        let interrupt = match park::wait_until(self.recv_firmly(), deadline) {
             Ok(received) => return received.map_err(|_| RecvTimeoutError::Closed),
             Err(interrupt) => interrupt,
         };
@@ -88,6 +88,12 @@ impl<T> Receiver<T> {
             Interrupt::TimedOut => RecvTimeoutError::TimedOut,
             Interrupt::Cancelled => RecvTimeoutError::Cancelled,
         })
+    }
+
+    /// For a wait after which, if it is interrupted, comes a [last look](Self::last_look).
+    fn recv_firmly(&self) -> Recv<'_, T> {
+        // SAFETY: as in `recv_async`.
+        Recv { receive: unsafe { Receive::new(&self.channel) }.firm(), _receiver: PhantomData }
     }
 
     /// After a wait that was interrupted: a message that came meanwhile.
