@@ -13,6 +13,7 @@
 //! | a receiver that times out takes nothing | cb | yes | `who_times_out_takes_and_gives_nothing` |
 //! | a sender that times out has its message back | cb, fl | yes | the same |
 //! | a receive that is dropped after `try_send` met it | ka: the message may be lost | it stays for the next receive | unit: `a_rendezvous_keeps_what_was_sent_to_a_receive_that_was_dropped`; `a_message_for_a_receive_that_was_dropped_goes_to_another` |
+//! | one sender's messages are received in order, whoever receives | cb, fl | yes | `nobody_takes_a_later_message_before_the_one_that_was_handed_over`, `concurrent` |
 //! | the other side's end wakes who waits | all | yes | `the_end_of_the_other_side_ends_the_wait` |
 
 use std::pin::pin;
@@ -133,6 +134,28 @@ fn a_message_for_a_receive_that_was_dropped_goes_to_another() {
     assert_eq!(wakes.count(), 1);
     assert_eq!(wakes.poll(second), Poll::Ready(Ok(1)));
     assert_eq!(tx.try_send(2), Err(TrySendError::Full(2)), "nobody waits any more");
+}
+
+#[test]
+fn nobody_takes_a_later_message_before_the_one_that_was_handed_over() {
+    within(PATIENCE, || {
+        smarm::runtime::init(smarm::Config::exact(1)).run(|| {
+            let (tx, rx) = mpmc::bounded(0);
+            let theirs = rx.clone();
+            let waits = smarm::spawn(move || theirs.recv());
+            (0..10).for_each(|_| smarm::yield_now());
+            tx.try_send(1).unwrap(); // it was woken, and has not run
+            let mut later = pin!(tx.send_async(2));
+            assert!(poll_once(later.as_mut()).is_pending());
+            let wakes = Wakes::default();
+            let mut next = pin!(rx.recv_async());
+            assert!(wakes.poll(next.as_mut()).is_pending());
+            assert_eq!(waits.join().unwrap(), Ok(1));
+            assert_eq!(wakes.count(), 1);
+            assert_eq!(wakes.poll(next), Poll::Ready(Ok(2)));
+            assert_eq!(poll_once(later), Poll::Ready(Ok(())));
+        });
+    });
 }
 
 #[test]

@@ -39,7 +39,8 @@
 //! notifies another one. A sender that a receiver could not claim wakes one when it rests.
 //!
 //! **In order**: receivers take from the oldest sender, but for a select that is being looked after and so does not
-//! wait. Handed messages come first, and are handed only if nobody waits to send.
+//! wait. Messages are handed only if nobody waits to send, and are taken before those of who waits: a receiver
+//! that is owed nothing waits while there are some for others, and who takes one notifies the next.
 //!
 //! Rejected: a permit that a receiver offers, for a sender that does not wait (the message lies in the channel when
 //! the receiver has decided otherwise); claims on both sides of each meeting (who runs can speak for itself).
@@ -147,7 +148,14 @@ impl<T> Both<T> {
             // SAFETY: who holds the lock is the only receiver.
             let message = unsafe { list.pop() }?;
             self.owed -= usize::from(owed);
-            return Ok((message, None));
+            let next = if self.senders.is_empty() { None } else { self.notify(own) };
+            return Ok((message, next));
+        }
+        if list.is_finished() {
+            return Err(TryRecvError::Closed);
+        }
+        if self.owed > 0 {
+            return Err(TryRecvError::Empty);
         }
         let consents = |parcel: &mut Parcel<T>| match parcel.claimant {
             None => true,
@@ -155,10 +163,8 @@ impl<T> Both<T> {
             Some(claimant) => !claimant.is_of(own) && unsafe { claimant.claim() },
         };
         let sender = self.senders.pop_first(consents);
-        if let Some((waker, message)) = sender.and_then(|(waker, parcel)| Some((waker, parcel.message.take()?))) {
-            return Ok((message, Some(waker)));
-        }
-        Err(if list.is_finished() { TryRecvError::Closed } else { TryRecvError::Empty })
+        let taken = sender.and_then(|(waker, parcel)| Some((parcel.message.take()?, Some(waker))));
+        taken.ok_or(TryRecvError::Empty)
     }
 
     /// Hands a message to a receiver that is bound to take it, or to a loose one. Gives whom to wake.
