@@ -98,6 +98,8 @@
 mod arms;
 mod foreign;
 mod macros;
+#[cfg(all(test, smarm_loom))]
+mod models;
 mod probe;
 mod threads;
 mod timer;

@@ -241,6 +241,23 @@ impl<T> Bound<T> {
 
 /// The receiver's side.
 impl<T> Bound<T> {
+    /// Makes room for a message, given whether the list gave one; or takes one that was not in the list.
+    ///
+    /// # Safety
+    /// The caller is the only receiver, and calls one at a time.
+    #[inline]
+    pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
+        match &self.rendezvous {
+            // SAFETY: the caller's duty.
+            Some(rendezvous) => unsafe { rendezvous.after_pop(list, popped) },
+            None if popped => {
+                self.release(list);
+                None
+            }
+            None => None,
+        }
+    }
+
     /// Gives a permit back.
     #[inline]
     pub(super) fn release(&self, list: &List<T>) {

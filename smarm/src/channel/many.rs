@@ -41,7 +41,6 @@ use std::cell::UnsafeCell;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::MutexGuard;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
@@ -55,6 +54,7 @@ use super::send::Sender;
 use super::shared::Shared;
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::{OwnCode, own_code, rouse};
+use crate::primitive::MutexGuard;
 
 /// How many waiters are woken at once.
 const BATCH: usize = 16;

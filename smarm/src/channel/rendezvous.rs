@@ -215,6 +215,7 @@ impl<T> Rendezvous<T> {
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued. The claimant's select ends after the node has left.
+    #[inline(never)]
     pub(super) unsafe fn queue(
         &self,
         list: &List<T>,
@@ -257,6 +258,7 @@ impl<T> Rendezvous<T> {
     ///
     /// # Safety
     /// The node was queued here.
+    #[inline(never)]
     pub(super) unsafe fn poll_sent(
         &self,
         node: Pin<&Node<Parcel<T>>>,
@@ -289,6 +291,7 @@ impl<T> Rendezvous<T> {
     ///
     /// # Safety
     /// The node was queued here.
+    #[inline(never)]
     pub(super) unsafe fn give_up(&self, node: Pin<&Node<Parcel<T>>>) -> Option<T> {
         let mut both = self.lock();
         // SAFETY: the caller's duty.
@@ -299,6 +302,7 @@ impl<T> Rendezvous<T> {
     }
 
     /// Step 1, for a sender that does not wait.
+    #[inline(never)]
     pub(super) fn hand(&self, list: &List<T>, message: T) -> Result<(), TrySendError<T>> {
         let mut both = self.lock();
         if both.closed {
@@ -311,11 +315,30 @@ impl<T> Rendezvous<T> {
     }
 
     /// Step 2, for a receiver that does not wait.
+    #[cold]
+    #[inline(never)]
     pub(super) fn try_recv(&self, list: &List<T>) -> Result<T, TryRecvError> {
         let taken = self.lock().take(list, None, false);
         let (message, waker) = taken?;
         waker.map(rouse);
         Ok(message)
+    }
+
+    /// Step 2, of the only receiver, which has found a handed message in the list, or none.
+    ///
+    /// # Safety
+    /// The caller is the only receiver, and calls one at a time.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
+        if !popped {
+            return self.try_recv(list).ok();
+        }
+        let mut both = self.lock();
+        // SAFETY: the seat is where it is until the channel is freed, and is queued here only.
+        unsafe { both.receivers.entry(Pin::new_unchecked(&self.seat)) }.owed = false;
+        both.owed = 0;
+        None
     }
 
     /// Step 2, at the place of the only receiver.
@@ -337,6 +360,7 @@ impl<T> Rendezvous<T> {
     /// # Safety
     /// As [`WaitList::push_back`]; the node is queued here only. The select of an arm ends after the node
     /// [has left](Self::leave), or this was ready.
+    #[inline(never)]
     pub(super) unsafe fn poll_recv(
         &self,
         list: &List<T>,
@@ -402,6 +426,7 @@ impl<T> Rendezvous<T> {
     ///
     /// # Safety
     /// The node is queued here only, if at all.
+    #[inline(never)]
     pub(super) unsafe fn leave(&self, list: &List<T>, node: Pin<&Node<Offer>>) {
         let mut both = self.lock();
         // SAFETY: the caller's duty.

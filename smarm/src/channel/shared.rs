@@ -133,19 +133,12 @@ impl<T> Shared<T> {
     /// Takes a message if there is one.
     #[inline]
     pub(super) unsafe fn try_recv(&self) -> Result<T, TryRecvError> {
-        let Some(bound) = &self.bound else {
-            // SAFETY: the caller's duty.
-            return unsafe { self.list.pop() };
-        };
-        if let Some(rendezvous) = bound.rendezvous() {
-            return rendezvous.try_recv(&self.list);
-        }
         // SAFETY: the caller's duty.
-        let popped = unsafe { self.list.pop() };
-        if popped.is_ok() {
-            bound.release(&self.list);
+        unsafe {
+            let popped = self.list.pop();
+            let Some(bound) = &self.bound else { return popped };
+            bound.after_pop(&self.list, popped.is_ok()).map_or(popped, Ok)
         }
-        popped
     }
 
     /// Takes a message, or has the waker woken when there is one; gives [`TryRecvError::Closed`] when

@@ -9,6 +9,7 @@ use super::arms::Arms;
 use super::threads::wait_watching;
 use crate::actor::park::{self, Running};
 use crate::host;
+use crate::primitive::{Step, omits};
 
 /// Which arm is looked at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +66,12 @@ fn poll_from<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>)
 
 /// As [`poll_from`], for arms of which a counterpart may decide for one.
 #[inline(never)]
-fn poll_claimable<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>) -> Poll<A::Output> {
+pub(super) fn poll_claimable<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>) -> Poll<A::Output> {
     if let Some(arm) = arms.claim().open() {
         return arms.poll_between(arm, arm + 1, cx);
     }
     let polled = poll_from(arms.as_mut(), start, cx);
-    if polled.is_pending() && arms.claim().rest() {
+    if polled.is_pending() && arms.claim().rest() && !omits(Step::WakeMissed) {
         arms.notify();
     }
     polled
