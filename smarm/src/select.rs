@@ -205,7 +205,8 @@ pub use threads::Watched;
 /// A future whose poll needs little of an actor's stack and runs no code that it does not know: it is polled where
 /// the actor is, and not on the worker's stack.
 ///
-/// All of smarm's own are. A future of yours may be, if it only polls such futures, and does little besides: some
+/// Smarm's own that have a name are, but for those that run code of the program's own: the broadcast's, which clones a
+/// message, and those of a `Condvar`, which asks a condition. A future of yours may be, if it only polls such futures, and does little besides: some
 /// KiB of stack are safe, in any actor.
 pub trait Shallow: Future {}
 
@@ -215,6 +216,10 @@ impl<F: Shallow + ?Sized> Shallow for Pin<Box<F>> {}
 impl<T> Shallow for crate::channel::Recv<'_, T> {}
 impl<T> Shallow for crate::channel::Sending<'_, T> {}
 impl<T> Shallow for crate::channel::oneshot::Receiver<T> {}
+impl<T> Shallow for crate::sync::mpmc::Recv<'_, T> {}
+impl<T> Shallow for crate::sync::watch::Changed<'_, T> {}
+impl Shallow for crate::sync::watch::Closed<'_> {}
+impl Shallow for crate::sync::Notified<'_> {}
 impl<T: ?Sized> Shallow for crate::mutex::Lock<'_, T> {}
 impl Shallow for crate::cancel::Cancellation<'_> {}
 impl<T> Shallow for crate::JoinHandle<T> {}

@@ -39,7 +39,8 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let capacity = || prop_oneof![1 => Just(None), 3 => Just(Some(0)), 1 => Just(Some(1)), 1 => Just(Some(3))];
+    let capacity =
+        || prop_oneof![1 => Just(None), 3 => Just(Some(0)), 1 => Just(Some(1)), 1 => Just(Some(3))];
     let producer = ([0_usize..8, 0_usize..8], 1_u32..40, 0_u64..3)
         .prop_map(|(to, messages, pause)| Role::Producer { to, messages, pause });
     let relay = (0_u64..3).prop_map(|patience| Role::Relay { patience });

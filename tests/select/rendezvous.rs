@@ -11,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use smarm::channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, channel};
+use smarm::channel::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded, channel,
+};
 use smarm::sync::mpmc;
 use smarm::{Builder, Config, select, spawn};
 use smarm_workspace::{PATIENCE, within};
@@ -55,7 +57,10 @@ fn a_permit_that_a_loser_gives_back_is_not_left_open() {
 }
 
 /// An actor that waits for either channel, and says which one gave what.
-fn chooser(first: Receiver<u32>, second: Receiver<u32>) -> smarm::JoinHandle<(Option<u32>, [Receiver<u32>; 2])> {
+fn chooser(
+    first: Receiver<u32>,
+    second: Receiver<u32>,
+) -> smarm::JoinHandle<(Option<u32>, [Receiver<u32>; 2])> {
     spawn(move || {
         let chosen = select! {
             biased;

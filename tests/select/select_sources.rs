@@ -396,3 +396,40 @@ fn the_select_of_futures_loses_nothing_of_smarm() {
         assert_eq!(sums, [4950, 4950]);
     });
 }
+
+/// They are marked as polled on the actor's own stack, at no extra cost.
+#[test]
+fn the_futures_of_sync_are_sources() {
+    fn shallow<F: smarm::select::Shallow>(future: F) -> F {
+        future
+    }
+    everywhere(|| {
+        let (tx, rx) = smarm::sync::mpmc::unbounded();
+        let (news, mut seen) = smarm::sync::watch::channel(0);
+        let (casts, cast) = smarm::sync::broadcast::channel::<u32>(1);
+        let notify = smarm::sync::Notify::new();
+        let mut left = [true; 5];
+        tx.send(1).unwrap();
+        news.send(2).unwrap();
+        notify.notify_one();
+        drop(cast);
+        while left != [false; 5] {
+            select! {
+                n = future(shallow(rx.recv_async())), if left[0] => { left[0] = false; assert_eq!(n, Ok(1)); }
+                changed = future(shallow(seen.changed_async())), if left[1] => {
+                    left[1] = false;
+                    changed.unwrap();
+                }
+                () = future(shallow(casts.closed_async())), if left[2] => left[2] = false,
+                () = future(shallow(notify.notified())), if left[3] => left[3] = false,
+                n = recv(&rx), if left[4] && !left[0] => { left[4] = false; assert_eq!(n, Ok(3)); }
+                default => tx.send(3).unwrap(),
+            }
+        }
+        drop(seen);
+        select! {
+            () = future(shallow(news.closed_async())) => {}
+            () = after(PATIENCE) => unreachable!("the receiver is gone"),
+        }
+    });
+}
