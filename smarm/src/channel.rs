@@ -54,6 +54,7 @@ mod bound;
 mod claim;
 pub(crate) mod crowd;
 mod error;
+pub(crate) mod iterators;
 mod list;
 mod many;
 #[cfg(all(test, smarm_loom))]

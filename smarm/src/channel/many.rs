@@ -416,9 +416,8 @@ impl<T> Receive<T> {
         if let Some(rendezvous) = shared.rendezvous() {
             // SAFETY: the node is pinned with the receive, which has it leave when it is dropped before it was
             // ready, and that before the select ends.
-            let polled = unsafe {
-                rendezvous.poll_recv(&shared.list, Pin::new_unchecked(&this.node), this.bond, cx)
-            };
+            let polled =
+                unsafe { rendezvous.poll_recv(&shared.list, Pin::new_unchecked(&this.node), this.bond, cx) };
             this.queued = polled.is_pending();
             return polled;
         }

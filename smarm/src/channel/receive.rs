@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::Claimant;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::iterators::iterators;
 use super::rendezvous::Bond;
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt, Running};
@@ -177,11 +177,7 @@ impl<T> Receiver<T> {
 
     /// # Safety
     /// The select of an arm ends after this was ready, or the receiver stopped waiting.
-    unsafe fn poll(
-        &self,
-        cx: &mut Context<'_>,
-        bond: Bond,
-    ) -> Poll<Result<T, RecvError>> {
+    unsafe fn poll(&self, cx: &mut Context<'_>, bond: Bond) -> Poll<Result<T, RecvError>> {
         // SAFETY: as in `try_recv`.
         unsafe { self.shared().poll_recv(cx, bond) }.map_err(|_| RecvError::Closed)
     }
@@ -339,65 +335,4 @@ impl<T> fmt::Debug for Recv<'_, T> {
     }
 }
 
-/// Waits for message after message, see [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Takes the messages that are there, see [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct TryIter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Owns the receiver, and waits for message after message until the channel is closed.
-#[derive(Debug)]
-pub struct IntoIter<T> {
-    receiver: Receiver<T>,
-}
-
-impl<T> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> Iterator for TryIter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IntoIter<T> {}
-
-impl<'a, T> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T> IntoIterator for Receiver<T> {
-    type Item = T;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
-    }
-}
+iterators!();

@@ -295,7 +295,8 @@ impl<T> Rendezvous<T> {
     pub(super) unsafe fn give_up(&self, node: Pin<&Node<Parcel<T>>>) -> Option<T> {
         let mut both = self.lock();
         // SAFETY: the caller's duty.
-        let (waker, message) = unsafe { (both.senders.remove(node), both.senders.entry(node).message.take()) };
+        let (waker, message) =
+            unsafe { (both.senders.remove(node), both.senders.entry(node).message.take()) };
         drop(both);
         drop(waker);
         message
@@ -430,9 +431,8 @@ impl<T> Rendezvous<T> {
     pub(super) unsafe fn leave(&self, list: &List<T>, node: Pin<&Node<Offer>>) {
         let mut both = self.lock();
         // SAFETY: the caller's duty.
-        let (place, owed) = unsafe {
-            (both.receivers.remove(node), std::mem::take(&mut both.receivers.entry(node).owed))
-        };
+        let (place, owed) =
+            unsafe { (both.receivers.remove(node), std::mem::take(&mut both.receivers.entry(node).owed)) };
         both.owed -= usize::from(owed);
         let something = list.len() > both.owed || !both.senders.is_empty();
         let next = if place.is_none() && something { both.notify(None) } else { None };

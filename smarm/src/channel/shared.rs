@@ -143,11 +143,7 @@ impl<T> Shared<T> {
 
     /// Takes a message, or has the waker woken when there is one; gives [`TryRecvError::Closed`] when
     /// there will be none. The select of an arm ends after the receiver has [stopped waiting](Self::stop_waiting).
-    pub(super) unsafe fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bond: Bond,
-    ) -> Poll<Result<T, TryRecvError>> {
+    pub(super) unsafe fn poll_recv(&self, cx: &mut Context<'_>, bond: Bond) -> Poll<Result<T, TryRecvError>> {
         if let Some(rendezvous) = self.rendezvous() {
             // SAFETY: the caller's duty.
             return unsafe { rendezvous.poll_seat(&self.list, bond, cx) };

@@ -108,7 +108,10 @@ impl<A, B: Outcome> Outcome for Either<A, B> {
 
 impl<S: Selectable, R: fmt::Debug> fmt::Debug for Also<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Also").field("out", &self.wait.is_none()).field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("Also")
+            .field("out", &self.wait.is_none())
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
     }
 }
 

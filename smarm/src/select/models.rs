@@ -6,6 +6,7 @@
 //! | mutual | two selects | each sends to the other, or receives from it | one sends and the other receives; nobody waits for ever | resting torn; nobody wakes who was missed |
 
 use std::future::poll_fn;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
 
 use super::arms::{Also, Arms, Either, End};
@@ -48,16 +49,22 @@ fn mutual() {
     let ((to_two, from_one), (to_one, from_two)) = (bounded(0), bounded(0));
     /// Gives what was received, or else `None`.
     fn meet(number: u32, tx: Sender<u32>, rx: Receiver<u32>) -> Option<u32> {
-        let mut message = Some(number);
-        let arms = pin!(Also::new(Some(send(&tx, &mut message)), Also::new(Some(recv(&rx)), End::new())));
-        match choose(arms) {
+        // What ends in a deadlock is not dropped: the checker is gone by then.
+        let mut all = ManuallyDrop::new((tx, rx, Some(number)));
+        let (tx, rx, message) = &mut *all;
+        let list = Also::new(Some(send(tx, message)), Also::new(Some(recv(&*rx)), End::new()));
+        let mut arms = ManuallyDrop::new(Box::pin(list));
+        let outcome = match choose(arms.as_mut()) {
             Either::This(sent) => {
                 sent.unwrap();
                 None
             }
             Either::Rest(Either::This(received)) => Some(received.unwrap()),
             Either::Rest(Either::Rest(never)) => match never {},
-        }
+        };
+        drop(ManuallyDrop::into_inner(arms));
+        drop(ManuallyDrop::into_inner(all));
+        outcome
     }
     let other = spawn(move || meet(2, to_one, from_one));
     let one = meet(1, to_two, from_two);

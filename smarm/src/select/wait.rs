@@ -66,7 +66,11 @@ fn poll_from<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>)
 
 /// As [`poll_from`], for arms of which a counterpart may decide for one.
 #[inline(never)]
-pub(super) fn poll_claimable<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>) -> Poll<A::Output> {
+pub(super) fn poll_claimable<A: Arms>(
+    mut arms: Pin<&mut A>,
+    start: usize,
+    cx: &mut Context<'_>,
+) -> Poll<A::Output> {
     if let Some(arm) = arms.claim().open() {
         return arms.poll_between(arm, arm + 1, cx);
     }
@@ -87,7 +91,11 @@ fn wait<A: Arms>(mut arms: Pin<&mut A>, start: usize, claimable: bool) -> A::Out
     }
     loop {
         let poll = poll_fn(|cx| {
-            if claimable { poll_claimable(arms.as_mut(), start, cx) } else { poll_from(arms.as_mut(), start, cx) }
+            if claimable {
+                poll_claimable(arms.as_mut(), start, cx)
+            } else {
+                poll_from(arms.as_mut(), start, cx)
+            }
         });
         let waited = if watched.is_empty() {
             park::wait_uncancelled_until(poll, deadline)

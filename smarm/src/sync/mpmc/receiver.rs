@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use crate::actor::park::{self, Interrupt};
+use crate::channel::iterators::iterators;
 use crate::channel::{Claimant, Receive, Receivers, RecvError, RecvTimeoutError, TryRecvError};
 
 /// A half that receives. Clones receive from the same channel: each message goes to one of them. When
@@ -41,9 +41,8 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
-            Err(TryRecvError::Empty) => {
-                park::wait(self.recv_firmly()).unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into()))
-            }
+            Err(TryRecvError::Empty) => park::wait(self.recv_firmly())
+                .unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into())),
         }
     }
 
@@ -236,65 +235,4 @@ impl<T> fmt::Debug for Recv<'_, T> {
     }
 }
 
-/// Waits for message after message, see [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Takes the messages that are there, see [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct TryIter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Owns the receiver, and waits for message after message until the channel is closed.
-#[derive(Debug)]
-pub struct IntoIter<T> {
-    receiver: Receiver<T>,
-}
-
-impl<T> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> Iterator for TryIter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IntoIter<T> {}
-
-impl<'a, T> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T> IntoIterator for Receiver<T> {
-    type Item = T;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
-    }
-}
+iterators!();
