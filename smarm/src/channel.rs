@@ -51,14 +51,17 @@
 
 mod block;
 mod bound;
+mod claim;
 pub(crate) mod crowd;
 mod error;
+pub(crate) mod iterators;
 mod list;
 mod many;
 #[cfg(all(test, smarm_loom))]
 mod models;
 pub mod oneshot;
 mod receive;
+mod rendezvous;
 mod reserve;
 mod send;
 mod sending;
@@ -71,6 +74,8 @@ pub(crate) mod testing;
 mod tests;
 pub(crate) mod waitlist;
 
+#[doc(hidden)]
+pub use claim::{Claim, Claimant};
 pub use error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 #[doc(hidden)]
 pub use receive::Wait;

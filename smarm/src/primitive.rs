@@ -74,6 +74,8 @@ pub(crate) enum Step {
     PassOn,
     /// The look at the readiness under the lock.
     LookUnderLock,
+    /// A select wakes the counterpart that came while it was looking.
+    WakeMissed,
     /// The last actor's end wakes the workers of a runtime that shuts down.
     LastEnd,
 }

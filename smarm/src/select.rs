@@ -58,7 +58,8 @@
 //!   somebody else is dropped half-way; what that means is for the future to say. Smarm's own lose nothing,
 //!   but for `send_async`, whose message may have gone: use [`send`](send()).)
 //! - If several are ready, the choice is random: it begins at a random arm and takes the first ready one from there.
-//!   So no arm starves. With `biased;` before the first arm it begins at the top, always.
+//!   So no arm starves. With `biased;` before the first arm it begins at the top, always. (While it waits, whoever
+//!   meets it in a channel of capacity 0 may decide for that arm before it looks.)
 //! - A value that the pattern does not match is dropped, and that arm is out; the others go on. Who wants to see
 //!   every value writes a pattern that always matches.
 //! - Some thirty arms are possible, more with a higher `recursion_limit`.
@@ -82,19 +83,23 @@
 //! **Why no more than one takes effect**: a poll that is ready is what takes a message, a permit, or a mutex, and
 //! after the first such poll there is no other. What somebody else may have granted meanwhile goes on to the next
 //! in line when the wait for it is dropped. A message to be sent is therefore never queued with a receiver: its
-//! sender waits for the permit to send it (`channel::reserve`).
+//! sender waits for the permit to send it (`channel::reserve`). Where nothing lies between sender and receiver, in
+//! a channel of capacity 0, one of them decides for the other: it needs the claim of a `select!` that waits, for
+//! which all counterparts and the `select!` itself compete (`channel::claim`).
 //!
 //! **Why no wake is lost**: each arm's own proof holds, as each has its waker when the caller parks; the arms that a
 //! wake was not for are polled again with it.
 //!
 //! Rejected: sources that are closures, evaluated only by the winner (there is nothing to wait with); a claim word
-//! that all counterparts compete for, as channels of pure threads have it (each send and each receive would pay
-//! for it, and futures of others do not know it); a pattern that must match (too strict for a condition that is
+//! for all channels, as those of pure threads have it (each send and each receive would pay for it, and futures of
+//! others do not know it); a pattern that must match (too strict for a condition that is
 //! written as a pattern).
 
 mod arms;
 mod foreign;
 mod macros;
+#[cfg(all(test, smarm_loom))]
+mod models;
 mod probe;
 mod threads;
 mod timer;
@@ -175,15 +180,33 @@ pub trait Selectable {
 
     /// Begins to wait.
     fn into_wait(self) -> Self::Wait;
+
+    /// Tells the wait which arm it is, before each look. Says whether a counterpart may decide for that one.
+    ///
+    /// # Safety
+    /// The wait is dropped before the select ends, and polled only as its arm.
+    #[doc(hidden)]
+    #[inline(always)]
+    unsafe fn enroll(_: Pin<&mut Self::Wait>, _: Claimant) -> bool {
+        false
+    }
+
+    /// Wakes a counterpart that came while the select was looking.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn notify(_: Pin<&mut Self::Wait>) {}
 }
 
+#[doc(hidden)]
+pub use crate::channel::Claimant;
 #[doc(hidden)]
 pub use threads::Watched;
 
 /// A future whose poll needs little of an actor's stack and runs no code that it does not know: it is polled where
 /// the actor is, and not on the worker's stack.
 ///
-/// All of smarm's own are. A future of yours may be, if it only polls such futures, and does little besides: some
+/// Smarm's own that have a name are, but for those that run code of the program's own: the broadcast's, which clones a
+/// message, and those of a `Condvar`, which asks a condition. A future of yours may be, if it only polls such futures, and does little besides: some
 /// KiB of stack are safe, in any actor.
 pub trait Shallow: Future {}
 
@@ -192,8 +215,11 @@ impl<F: Shallow + ?Sized> Shallow for Pin<&mut F> {}
 impl<F: Shallow + ?Sized> Shallow for Pin<Box<F>> {}
 impl<T> Shallow for crate::channel::Recv<'_, T> {}
 impl<T> Shallow for crate::channel::Sending<'_, T> {}
-impl<T> Shallow for crate::channel::SendFrom<'_, T> {}
 impl<T> Shallow for crate::channel::oneshot::Receiver<T> {}
+impl<T> Shallow for crate::sync::mpmc::Recv<'_, T> {}
+impl<T> Shallow for crate::sync::watch::Changed<'_, T> {}
+impl Shallow for crate::sync::watch::Closed<'_> {}
+impl Shallow for crate::sync::Notified<'_> {}
 impl<T: ?Sized> Shallow for crate::mutex::Lock<'_, T> {}
 impl Shallow for crate::cancel::Cancellation<'_> {}
 impl<T> Shallow for crate::JoinHandle<T> {}

@@ -30,6 +30,7 @@
 mod barrier;
 pub mod broadcast;
 mod condvar;
+mod departure;
 mod error;
 mod lazy_lock;
 pub mod mpmc;

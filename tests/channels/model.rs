@@ -5,7 +5,7 @@
 //!
 //! | channel | model | besides |
 //! |---|---|---|
-//! | unbounded, bounded, rendezvous; one receiver or many | a queue, the senders that wait, the permits that receives offer | no waiter sleeps over a message, a room, an end |
+//! | unbounded, bounded, rendezvous; one receiver or many | a queue, the senders that wait, the receives that wait | no waiter sleeps over a message, a room, an end |
 //! | broadcast | the list of all messages, a position for each receiver | |
 //! | watch | a value and a version, a version for each receiver | |
 

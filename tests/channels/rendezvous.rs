@@ -6,12 +6,14 @@
 //! | line | counterparts | smarm | test |
 //! |---|---|---|---|
 //! | a send returns when a receiver has come for its message | std, cb, fl, ka | yes | `a_send_returns_when_a_receiver_comes` |
-//! | nothing is kept: `len` is 0 | cb | but for the message of a sender that met a receiver that has not run since | `nothing_is_kept_in_between` |
+//! | nothing is kept: `len` is 0 | cb | but for a message that `try_send` gave to a receiver that has not run since | `nothing_is_kept_in_between` |
 //! | `try_send` succeeds only while a receiver waits | std, cb, fl | yes | unit: `a_rendezvous_takes_a_message_only_while_the_receiver_waits`; `try_send_meets_as_many_as_wait` |
 //! | `try_recv` takes the message of a sender that waits | std, cb, fl | yes | `try_recv_meets_a_sender_that_waits` |
+//! | a `send` ends when its message is received, and not when a receiver might | cb | yes | `a_send_ends_when_its_message_is_received` |
 //! | a receiver that times out takes nothing | cb | yes | `who_times_out_takes_and_gives_nothing` |
 //! | a sender that times out has its message back | cb, fl | yes | the same |
-//! | a receive that is dropped after a sender met it | ka: the message may be lost | it stays for the next receive | unit: `a_rendezvous_keeps_what_was_sent_to_a_receive_that_was_dropped`; `a_message_for_a_receive_that_was_dropped_goes_to_another` |
+//! | a receive that is dropped after `try_send` met it | ka: the message may be lost | it stays for the next receive | unit: `a_rendezvous_keeps_what_was_sent_to_a_receive_that_was_dropped`; `a_message_for_a_receive_that_was_dropped_goes_to_another` |
+//! | one sender's messages are received in order, whoever receives | cb, fl | yes | `nobody_takes_a_later_message_before_the_one_that_was_handed_over`, `concurrent` |
 //! | the other side's end wakes who waits | all | yes | `the_end_of_the_other_side_ends_the_wait` |
 
 use std::pin::pin;
@@ -60,6 +62,22 @@ fn nothing_is_kept_in_between() {
     assert_eq!(rx.try_recv(), Ok(1));
     assert_eq!(poll_once(send), Poll::Ready(Ok(())));
     assert_eq!((tx.len(), rx.len()), (0, 0));
+}
+
+#[test]
+fn a_send_ends_when_its_message_is_received() {
+    let (tx, rx) = mpmc::bounded(0);
+    let mut receive = Box::pin(rx.recv_async());
+    let wakes = Wakes::default();
+    assert!(wakes.poll(receive.as_mut()).is_pending());
+    let mut send = pin!(tx.send_async(1));
+    assert!(poll_once(send.as_mut()).is_pending());
+    assert_eq!(wakes.count(), 1);
+    drop(receive);
+    assert!(poll_once(send.as_mut()).is_pending(), "who was woken has left");
+    let mut receive = pin!(rx.recv_async());
+    assert_eq!(poll_once(receive.as_mut()), Poll::Ready(Ok(1)));
+    assert_eq!(poll_once(send), Poll::Ready(Ok(())));
 }
 
 #[test]
@@ -116,6 +134,28 @@ fn a_message_for_a_receive_that_was_dropped_goes_to_another() {
     assert_eq!(wakes.count(), 1);
     assert_eq!(wakes.poll(second), Poll::Ready(Ok(1)));
     assert_eq!(tx.try_send(2), Err(TrySendError::Full(2)), "nobody waits any more");
+}
+
+#[test]
+fn nobody_takes_a_later_message_before_the_one_that_was_handed_over() {
+    within(PATIENCE, || {
+        smarm::runtime::init(smarm::Config::exact(1)).run(|| {
+            let (tx, rx) = mpmc::bounded(0);
+            let theirs = rx.clone();
+            let waits = smarm::spawn(move || theirs.recv());
+            (0..10).for_each(|_| smarm::yield_now());
+            tx.try_send(1).unwrap(); // it was woken, and has not run
+            let mut later = pin!(tx.send_async(2));
+            assert!(poll_once(later.as_mut()).is_pending());
+            let wakes = Wakes::default();
+            let mut next = pin!(rx.recv_async());
+            assert!(wakes.poll(next.as_mut()).is_pending());
+            assert_eq!(waits.join().unwrap(), Ok(1));
+            assert_eq!(wakes.count(), 1);
+            assert_eq!(wakes.poll(next), Poll::Ready(Ok(2)));
+            assert_eq!(poll_once(later), Poll::Ready(Ok(())));
+        });
+    });
 }
 
 #[test]

@@ -67,7 +67,9 @@ fn very_many_of_one_task_end_in_their_order() {
                 (0..3_000_u64).map(|n| begin + Duration::from_micros(n * 7_919 % 40_000)).collect();
             deadlines.sort_unstable();
             let mut sleeps: Vec<_> = deadlines.iter().map(|at| sleep_until_async(*at)).collect();
-            sleeps.iter_mut().for_each(|sleep| drop(poll(sleep, Waker::noop())));
+            for sleep in &mut sleeps {
+                let _ = poll(sleep, Waker::noop());
+            }
             await_future(async {
                 for sleep in sleeps {
                     let deadline = sleep.deadline();

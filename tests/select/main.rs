@@ -2,6 +2,7 @@
 
 mod group;
 mod property;
+mod rendezvous;
 mod scope;
 mod select;
 mod select_sources;

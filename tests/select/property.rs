@@ -19,7 +19,7 @@ use smarm_workspace::{PATIENCE, within};
 enum Role {
     /// Selects among sends into two channels, a mutex and a timer.
     Producer { to: [usize; 2], messages: u32, pause: u64 },
-    /// Selects between its channel and one that it relays to, so that it both receives and sends.
+    /// Selects between its channel and one that it relays to, so that it receives and sends at once.
     Relay { patience: u64 },
 }
 
@@ -28,6 +28,8 @@ struct Case {
     workers: usize,
     /// Capacities of the channels; `None` is unbounded.
     channels: Vec<Option<usize>>,
+    /// That of the channel to which relays pass on.
+    last: Option<usize>,
     producers: Vec<Role>,
     relays: Vec<Role>,
     /// Which producers are killed, after how many yields.
@@ -37,21 +39,24 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let capacity = prop_oneof![Just(None), Just(Some(0)), Just(Some(1)), Just(Some(3))];
+    let capacity =
+        || prop_oneof![1 => Just(None), 3 => Just(Some(0)), 1 => Just(Some(1)), 1 => Just(Some(3))];
     let producer = ([0_usize..8, 0_usize..8], 1_u32..40, 0_u64..3)
         .prop_map(|(to, messages, pause)| Role::Producer { to, messages, pause });
     let relay = (0_u64..3).prop_map(|patience| Role::Relay { patience });
     (
         1_usize..4,
-        prop::collection::vec(capacity, 1..4),
+        prop::collection::vec(capacity(), 1..4),
+        capacity(),
         prop::collection::vec(producer, 1..6),
         prop::collection::vec(relay, 0..4),
         prop::collection::vec((0_usize..6, 0_u32..50), 0..4),
         any::<bool>(),
     )
-        .prop_map(|(workers, channels, producers, relays, kills, biased)| Case {
+        .prop_map(|(workers, channels, last, producers, relays, kills, biased)| Case {
             workers,
             channels,
+            last,
             producers,
             relays,
             kills,
@@ -146,15 +151,40 @@ fn produce(
 }
 
 fn relay(rx: &Receiver<Parcel>, out: &Sender<Parcel>, patience: u64) {
-    let mut held: Option<Parcel> = None;
-    loop {
+    let (mut held, mut next): (Option<Parcel>, Option<Parcel>) = (None, None);
+    let mut open = true;
+    while open || held.is_some() {
         select! {
-            received = recv(rx), if held.is_none() => match received {
-                Ok(parcel) => held = Some(parcel),
-                Err(_) => return,
+            received = recv(rx), if open && next.is_none() => match received {
+                Ok(parcel) => next = Some(parcel),
+                Err(_) => open = false,
             },
             sent = send(out, &mut held), if held.is_some() => if sent.is_err() { return },
             () = after(Duration::from_micros(patience * 50)) => {}
+        }
+        if held.is_none() {
+            held = next.take();
+        }
+    }
+}
+
+/// Receives from all of these until their ends, from two at once.
+fn consume(rxs: &[Receiver<Parcel>], out_of_patience: Duration) {
+    let mut open: Vec<_> = rxs.iter().collect();
+    while let [first, ..] = open[..] {
+        let second = open.get(1).copied();
+        let ended = select! {
+            received = recv(first) => received.map(Parcel::deliver).is_err().then_some(0),
+            received = recv(second.unwrap_or(first)), if second.is_some() => {
+                received.map(Parcel::deliver).is_err().then_some(1)
+            }
+            () = after(out_of_patience) => {
+                open.rotate_left(1);
+                None
+            }
+        };
+        if let Some(ended) = ended {
+            open.remove(ended);
         }
     }
 }
@@ -168,7 +198,7 @@ fn conserves(config: Config, case: &Case) {
         let make = |capacity: &Option<usize>| capacity.map_or_else(channel, bounded);
         let (txs, rxs): (Vec<Sender<Parcel>>, Vec<_>) = case.channels.iter().map(make).unzip();
         // What the relays pass on ends here.
-        let (last_tx, last_rx) = bounded::<Parcel>(1);
+        let (last_tx, last_rx) = make(&case.last);
         let mut rxs = rxs.into_iter();
         let mut consumers = Vec::new();
         for role in &case.relays {
@@ -177,19 +207,10 @@ fn conserves(config: Config, case: &Case) {
             consumers.push(spawn(move || relay(&rx, &out, patience)));
         }
         drop(last_tx);
-        let rest: Vec<_> = rxs.chain([last_rx]).collect();
-        for rx in rest {
-            consumers.push(spawn(move || {
-                loop {
-                    select! {
-                        received = recv(&rx) => match received {
-                            Ok(parcel) => parcel.deliver(),
-                            Err(_) => break,
-                        },
-                        () = after(Duration::from_micros(30)) => {}
-                    }
-                }
-            }));
+        let mut rest: Vec<_> = rxs.chain([last_rx]).collect();
+        while !rest.is_empty() {
+            let own: Vec<_> = rest.drain(..rest.len().min(3)).collect();
+            consumers.push(spawn(move || consume(&own, Duration::from_micros(30))));
         }
         let mut producers = Vec::new();
         for role in &case.producers {

@@ -108,33 +108,30 @@ fn a_mutex_that_was_handed_to_a_loser_goes_to_the_next() {
 fn a_permit_that_was_granted_to_a_loser_goes_to_the_next() {
     within(PATIENCE, || {
         workers(1).run(|| {
-            for capacity in [1, 0] {
-                let (tx, rx) = bounded(capacity);
-                let (other, stop) = channel();
-                (0..capacity).for_each(|_| tx.send(0).unwrap());
-                smarm::scope(|s| {
-                    let mut message = Some(1);
-                    let (chooser_tx, next_tx) = (tx.clone(), tx.clone());
-                    let chooser = s.spawn(move || {
-                        select! {
-                            biased;
-                            n = recv(&stop) => n.unwrap(),
-                            _ = send(&chooser_tx, &mut message) => 0,
-                        };
-                        message
-                    });
-                    (0..10).for_each(|_| smarm::yield_now());
-                    let next = s.spawn(move || next_tx.send(2).is_ok());
-                    (0..10).for_each(|_| smarm::yield_now());
-                    other.send(9).unwrap();
-                    let received = rx.try_recv();
-                    assert_eq!(received.ok(), (capacity == 1).then_some(0));
-                    assert_eq!(chooser.join().unwrap(), Some(1), "it has lost, and so keeps its message");
-                    assert_eq!(rx.recv(), Ok(2));
-                    assert!(next.join().unwrap());
-                    assert!(rx.try_recv().is_err());
+            let (tx, rx) = bounded(1);
+            let (other, stop) = channel();
+            tx.send(0).unwrap();
+            smarm::scope(|s| {
+                let mut message = Some(1);
+                let (chooser_tx, next_tx) = (tx.clone(), tx.clone());
+                let chooser = s.spawn(move || {
+                    select! {
+                        biased;
+                        n = recv(&stop) => n.unwrap(),
+                        _ = send(&chooser_tx, &mut message) => 0,
+                    };
+                    message
                 });
-            }
+                (0..10).for_each(|_| smarm::yield_now());
+                let next = s.spawn(move || next_tx.send(2).is_ok());
+                (0..10).for_each(|_| smarm::yield_now());
+                other.send(9).unwrap();
+                assert_eq!(rx.try_recv(), Ok(0));
+                assert_eq!(chooser.join().unwrap(), Some(1), "it has lost, and so keeps its message");
+                assert_eq!(rx.recv(), Ok(2));
+                assert!(next.join().unwrap());
+                assert!(rx.try_recv().is_err());
+            });
         });
     });
 }
@@ -397,5 +394,42 @@ fn the_select_of_futures_loses_nothing_of_smarm() {
             }
         });
         assert_eq!(sums, [4950, 4950]);
+    });
+}
+
+/// They are marked as polled on the actor's own stack, at no extra cost.
+#[test]
+fn the_futures_of_sync_are_sources() {
+    fn shallow<F: smarm::select::Shallow>(future: F) -> F {
+        future
+    }
+    everywhere(|| {
+        let (tx, rx) = smarm::sync::mpmc::unbounded();
+        let (news, mut seen) = smarm::sync::watch::channel(0);
+        let (casts, cast) = smarm::sync::broadcast::channel::<u32>(1);
+        let notify = smarm::sync::Notify::new();
+        let mut left = [true; 5];
+        tx.send(1).unwrap();
+        news.send(2).unwrap();
+        notify.notify_one();
+        drop(cast);
+        while left != [false; 5] {
+            select! {
+                n = future(shallow(rx.recv_async())), if left[0] => { left[0] = false; assert_eq!(n, Ok(1)); }
+                changed = future(shallow(seen.changed_async())), if left[1] => {
+                    left[1] = false;
+                    changed.unwrap();
+                }
+                () = future(shallow(casts.closed_async())), if left[2] => left[2] = false,
+                () = future(shallow(notify.notified())), if left[3] => left[3] = false,
+                n = recv(&rx), if left[4] && !left[0] => { left[4] = false; assert_eq!(n, Ok(3)); }
+                default => tx.send(3).unwrap(),
+            }
+        }
+        drop(seen);
+        select! {
+            () = future(shallow(news.closed_async())) => {}
+            () = after(PATIENCE) => unreachable!("the receiver is gone"),
+        }
     });
 }

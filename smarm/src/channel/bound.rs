@@ -5,8 +5,6 @@
 //! | permit | room for one message; the channel starts with as many as its capacity |
 //! | admit | put the message of the oldest waiting sender into the channel on that sender's behalf |
 //! | grant | give a permit to the oldest waiting sender, which has kept its message |
-//! | rendezvous | a channel of capacity 0 |
-//! | offer | the one permit of a rendezvous, which exists while its receiver waits |
 //!
 //! One word, `room`, holds the number of free permits and the flags `WAITERS` and `CLOSED`.
 //!
@@ -28,10 +26,7 @@
 //! is granted the permit, and then sends, or gives the permit back as a receiver does: so nothing is ever sent
 //! by somebody who has decided otherwise.
 //!
-//! In a rendezvous the receiver takes the message from the oldest waiter itself. If nobody waits, it
-//! offers a permit while it waits, and the sender who takes that puts its message into the channel.
-//! Until it has received that message, it takes none from a waiter: the two may be of one sender. Granting a
-//! permit to a waiter without a message is such an offer, too; one that is given back stays, for who comes next.
+//! A capacity of 0 means that there never is a permit: whatever waits then goes to the [`rendezvous`](super::rendezvous).
 //!
 //! **No wake is lost**: the addition that gives a permit and the compare-and-swap that sets `WAITERS`
 //! change the same word, so either the receiver sees that somebody waits or the sender sees the
@@ -41,15 +36,14 @@
 //! Rejected: a ring buffer of the channel's capacity (memory for what is never sent); waking senders
 //! to try again (they race, so the slowest starves).
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::error::TrySendError;
 use super::list::List;
+use super::rendezvous::{Parcel, Rendezvous};
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::rouse;
-use crate::primitive::MutexGuard;
 use crate::primitive::atomic::AtomicUsize;
 use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
@@ -64,21 +58,18 @@ pub(super) struct Bound<T> {
     capacity: usize,
     /// The number of free permits, times `PERMIT`, and the flags.
     room: AtomicUsize,
-    /// The entry is the message of a sender: taken when it is admitted, left when it is refused. None for a
-    /// sender that is to be granted a permit.
-    waiters: Waiters<Option<T>>,
-    /// Of a rendezvous, the receiver's alone: it has offered a permit, and not received the message
-    /// of whoever took that.
-    offered: Cell<bool>,
+    /// A message is taken when it is admitted, left when it is refused. There is none of a sender that is to
+    /// be granted a permit.
+    waiters: Waiters<Parcel<T>>,
+    /// Of a capacity of 0.
+    rendezvous: Option<Rendezvous<T>>,
 }
-
-// SAFETY: messages are moved from senders to the receiver and never shared; `offered` is touched by
-// the receiver only (the duty of the callers of the unsafe functions).
-unsafe impl<T: Send> Sync for Bound<T> {}
 
 /// What became of a sender that would wait.
 pub(super) enum Queued<T> {
     Waiting,
+    /// A receiver that waited was handed the message.
+    Sent,
     /// There is a permit after all; the message has yet to be sent.
     Permitted(T),
     Closed(T),
@@ -94,7 +85,7 @@ impl<T> Bound<T> {
             capacity,
             room: AtomicUsize::new(capacity * PERMIT),
             waiters: Waiters::new(),
-            offered: Cell::new(false),
+            rendezvous: (capacity == 0).then(Rendezvous::new),
         }
     }
 
@@ -121,13 +112,42 @@ impl<T> Bound<T> {
         }
     }
 
-    /// Step 2 of sending, with a message, or with none for a permit.
+    /// Where senders and receivers meet, if this holds nothing.
+    #[inline]
+    pub(super) fn rendezvous(&self) -> Option<&Rendezvous<T>> {
+        self.rendezvous.as_ref()
+    }
+
+    /// Step 2 of sending.
     ///
     /// # Safety
     /// As [`WaitList::push_back`]; the node was never queued.
-    pub(super) unsafe fn queue<M: Into<Option<T>>>(
+    pub(super) unsafe fn queue(
         &self,
-        node: Pin<&Node<Option<T>>>,
+        list: &List<T>,
+        node: Pin<&Node<Parcel<T>>>,
+        message: T,
+        waker: Waker,
+    ) -> Queued<T> {
+        let Some(rendezvous) = &self.rendezvous else {
+            // SAFETY: passed on.
+            return unsafe { self.queue_for_room(node, message, waker) };
+        };
+        // SAFETY: passed on.
+        match unsafe { rendezvous.queue(list, node, message, None, waker) } {
+            Poll::Pending => Queued::Waiting,
+            Poll::Ready(Ok(())) => Queued::Sent,
+            Poll::Ready(Err(message)) => Queued::Closed(message),
+        }
+    }
+
+    /// Step 2 of sending, with a message, or with none for a permit; but of no rendezvous.
+    ///
+    /// # Safety
+    /// As [`WaitList::push_back`]; the node was never queued.
+    pub(super) unsafe fn queue_for_room<M: Into<Option<T>>>(
+        &self,
+        node: Pin<&Node<Parcel<T>>>,
         message: M,
         waker: Waker,
     ) -> Queued<M> {
@@ -152,7 +172,7 @@ impl<T> Bound<T> {
         }
         // SAFETY: the caller's duty.
         unsafe {
-            *list.entry(node) = message.into();
+            list.entry(node).message = message.into();
             list.push_back(node, waker);
         }
         Queued::Waiting
@@ -164,23 +184,31 @@ impl<T> Bound<T> {
     /// The node was queued here.
     pub(super) unsafe fn poll_served(
         &self,
-        node: Pin<&Node<Option<T>>>,
+        node: Pin<&Node<Parcel<T>>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<T>> {
+        if let Some(rendezvous) = &self.rendezvous {
+            // SAFETY: passed on.
+            return unsafe { rendezvous.poll_sent(node, cx) };
+        }
         // SAFETY: passed on.
         let mut served = ready!(unsafe { self.waiters.poll_served(node, cx) });
         // SAFETY: as above.
-        Poll::Ready(unsafe { served.entry(node) }.take())
+        Poll::Ready(unsafe { served.entry(node) }.message.take())
     }
 
     /// A sender that was queued gives up: gives its message, if that was not sent.
     ///
     /// # Safety
     /// The node was queued here.
-    pub(super) unsafe fn give_up(&self, node: Pin<&Node<Option<T>>>) -> Option<T> {
+    pub(super) unsafe fn give_up(&self, node: Pin<&Node<Parcel<T>>>) -> Option<T> {
+        if let Some(rendezvous) = &self.rendezvous {
+            // SAFETY: passed on.
+            return unsafe { rendezvous.give_up(node) };
+        }
         let mut list = self.waiters.lock();
         // SAFETY: the caller's duty.
-        let (waker, message) = unsafe { (list.remove(node), list.entry(node).take()) };
+        let (waker, message) = unsafe { (list.remove(node), list.entry(node).message.take()) };
         self.note_if_empty(&list);
         drop(list);
         drop(waker);
@@ -191,7 +219,7 @@ impl<T> Bound<T> {
     ///
     /// # Safety
     /// The node was queued here, without a message, and it is not known yet that it was served.
-    pub(super) unsafe fn give_up_permit(&self, list: &List<T>, node: Pin<&Node<Option<T>>>) {
+    pub(super) unsafe fn give_up_permit(&self, list: &List<T>, node: Pin<&Node<Parcel<T>>>) {
         let mut waiters = self.waiters.lock();
         // SAFETY: the caller's duty.
         let waker = unsafe { waiters.remove(node) };
@@ -203,44 +231,31 @@ impl<T> Bound<T> {
     }
 
     /// Clears `WAITERS` if it is not true any more.
-    fn note_if_empty(&self, list: &WaitList<Option<T>>) {
+    fn note_if_empty(&self, list: &WaitList<Parcel<T>>) {
         if list.is_empty() {
             // WAITERS => _, under the lock.
             self.room.fetch_and(!WAITERS, Release);
         }
     }
-
-    /// Of a rendezvous, by its receiver: takes the message of the oldest waiter, or grants that the permit;
-    /// and wakes it.
-    fn take_from_waiter(&self, mut list: MutexGuard<'_, WaitList<Option<T>>>) -> Option<T> {
-        let (waker, message) = list.pop_front()?;
-        let message = message.take();
-        self.offered.set(message.is_none());
-        self.note_if_empty(&list);
-        drop(list);
-        rouse(waker);
-        message
-    }
 }
 
 /// The receiver's side.
-///
-/// # Safety
-/// Of all these functions: the caller is the only receiver, and calls one at a time. (`release` and
-/// `withdraw_permit`, which are safe, are for many receivers too.)
 impl<T> Bound<T> {
-    /// Takes a message that is not in the list, or makes room for one, given what the list gave.
+    /// Makes room for a message, given whether the list gave one; or takes one that was not in the list.
+    ///
+    /// # Safety
+    /// The caller is the only receiver, and calls one at a time.
+    #[inline]
     pub(super) unsafe fn after_pop(&self, list: &List<T>, popped: bool) -> Option<T> {
-        if self.capacity > 0 {
-            if popped {
+        match &self.rendezvous {
+            // SAFETY: the caller's duty.
+            Some(rendezvous) => unsafe { rendezvous.after_pop(list, popped) },
+            None if popped => {
                 self.release(list);
+                None
             }
-        } else if popped {
-            self.offered.set(false);
-        } else if !self.offered.get() {
-            return self.take_from_waiter(self.waiters.lock());
+            None => None,
         }
-        None
     }
 
     /// Gives a permit back.
@@ -261,7 +276,7 @@ impl<T> Bound<T> {
         if self.room.load(Relaxed) < PERMIT {
             return;
         }
-        let Some((waker, message)) = waiters.pop_front() else { return };
+        let Some((waker, Parcel { message, .. })) = waiters.pop_front() else { return };
         // Claimed under the lock, so that no later message of this sender comes before this one. If the
         // receiver has just closed the list, the message stays where it is: refused.
         let claim = if message.is_some() { list.claim() } else { None };
@@ -277,48 +292,15 @@ impl<T> Bound<T> {
         rouse(waker);
     }
 
-    /// Whether this bounds a rendezvous.
-    pub(super) fn is_rendezvous(&self) -> bool {
-        self.capacity == 0
-    }
-
-    /// Of a rendezvous: offers a permit before the receiver waits, unless somebody waits to send,
-    /// whose message it takes.
-    pub(super) unsafe fn offer(&self) -> Option<T> {
-        if self.offered.get() {
-            return None;
-        }
-        let list = self.waiters.lock();
-        if list.is_empty() {
-            // 0 permits => 1. Pairs with the compare-and-swaps in `try_send` and `queue`.
-            self.room.fetch_add(PERMIT, Release);
-            self.offered.set(true);
-            return None;
-        }
-        self.take_from_waiter(list)
-    }
-
-    /// Of a rendezvous: the receiver does not wait any more, so it takes its offer back. If a sender
-    /// took it, that message stays to be received.
-    pub(super) unsafe fn withdraw_offer(&self) {
-        if self.offered.get() {
-            self.offered.set(!self.withdraw_permit());
-        }
-    }
-
-    /// Takes a permit back, if there is one that nobody took.
-    pub(super) fn withdraw_permit(&self) -> bool {
-        // n permits => n - 1.
-        let withdraw = |room: usize| room.checked_sub(PERMIT);
-        self.room.fetch_update(Acquire, Relaxed, withdraw).is_ok()
-    }
-
-    /// Refuses those who wait, and all who come.
-    pub(super) unsafe fn close(&self) {
+    /// Refuses those who wait, and all who come. The list is closed, but for that of a rendezvous.
+    pub(super) fn close(&self, messages: &List<T>) {
         let list = self.waiters.lock();
         // _ => CLOSED, under the lock: whoever is not queued by now sees it.
         self.room.fetch_or(CLOSED, AcqRel);
         drop(list);
+        if let Some(rendezvous) = &self.rendezvous {
+            return rendezvous.close(messages);
+        }
         loop {
             let mut list = self.waiters.lock();
             let Some((waker, _)) = list.pop_front() else { return };
@@ -335,7 +317,6 @@ mod tests {
     use super::super::shared::Shared;
     use super::super::testing::Wakes;
     use super::*;
-    use crate::channel::error::TryRecvError;
 
     #[test]
     fn a_permit_that_a_newcomer_took_admits_nobody() {
@@ -362,31 +343,6 @@ mod tests {
             assert_eq!(wakes.poll(&mut waits), Poll::Ready(Ok(())));
             assert_eq!(this.try_recv(), Ok("waits"));
             drop(waits);
-            Shared::sender_leaves(shared);
-            Shared::receiver_leaves(shared);
-        }
-    }
-
-    #[test]
-    fn a_rendezvous_waits_for_the_sender_that_took_its_offer_before_it_takes_from_a_waiter() {
-        let shared = Shared::allocate(Some(Bound::new(0)), None);
-        // SAFETY: this test is the only sender and the receiver; both leave at the end.
-        unsafe {
-            let this = shared.as_ref();
-            let bound = this.bound.as_ref().unwrap();
-            let wakes = Wakes::new();
-            assert!(this.poll_recv(&mut Context::from_waker(&wakes.waker())).is_pending());
-            // A sender takes the offer, and is preempted before it has sent its message.
-            assert_eq!(bound.room.fetch_sub(PERMIT, Relaxed), PERMIT);
-            let claim = this.list.claim().unwrap();
-            let mut waiting = Box::pin(Sending::new(this, "second"));
-            assert!(wakes.poll(&mut waiting).is_pending());
-            assert_eq!(this.try_recv(), Err(TryRecvError::Empty));
-            this.list.fill(claim, "first").unwrap();
-            assert_eq!(wakes.count(), 1);
-            assert_eq!(this.try_recv(), Ok("first"));
-            assert_eq!(this.try_recv(), Ok("second"));
-            drop(waiting);
             Shared::sender_leaves(shared);
             Shared::receiver_leaves(shared);
         }

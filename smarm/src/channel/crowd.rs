@@ -19,13 +19,13 @@
 
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::MutexGuard;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::rouse;
+use crate::primitive::MutexGuard;
 
 /// How many are woken at once.
 const BATCH: usize = 32;

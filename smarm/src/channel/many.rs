@@ -31,9 +31,7 @@
 //! **In order**: messages are bound to a receiver by step 1 and not before, so a receive that is given up
 //! cannot bring any out of order, and none travels back.
 //!
-//! **Rendezvous.** Each receive begins with an *offer*, a permit for one sender, and takes it back
-//! when it gives up. A sender that took it has sent its message: then that stays for the next receive,
-//! which needs no offer. `offers` counts those that are open, taken, or whose message is in the list.
+//! In a channel of capacity 0 there is nothing of this: receivers wait in the [`rendezvous`](super::rendezvous).
 //!
 //! Rejected: one receiver waiting in the list for all (while its worker is busy, the others sleep over
 //! later messages); messages handed over to a waiter's own place (one that is given up brings its message
@@ -43,18 +41,20 @@ use std::cell::UnsafeCell;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::MutexGuard;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::bound::Bound;
+use super::claim::Claimant;
 use super::error::TryRecvError;
 use super::list::Watch;
+use super::rendezvous::{Bond, Offer};
 use super::send::Sender;
 use super::shared::Shared;
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::{OwnCode, own_code, rouse};
+use crate::primitive::MutexGuard;
 
 /// How many waiters are woken at once.
 const BATCH: usize = 16;
@@ -62,17 +62,9 @@ const BATCH: usize = 16;
 /// What the receivers share beyond the list.
 pub(super) struct Many {
     receivers: AtomicUsize,
-    /// Its lock guards `state` and the receiving side of the list.
-    waiters: Waiters<()>,
-    state: UnsafeCell<State>,
-}
-
-struct State {
-    watch: Watching,
-    /// Of a rendezvous: how many offers are open, or taken, and their messages not received.
-    offers: usize,
-    /// Of a rendezvous: how many receives have made an offer and have not ended.
-    offering: usize,
+    /// Its lock guards `watch` and the receiving side of the list.
+    waiters: Waiters<Offer>,
+    watch: UnsafeCell<Watching>,
 }
 
 #[derive(Clone, Copy)]
@@ -84,7 +76,7 @@ enum Watching {
     InHand,
 }
 
-// SAFETY: `state` is only touched under the lock of `waiters`.
+// SAFETY: `watch` is only touched under the lock of `waiters`.
 unsafe impl Sync for Many {}
 
 impl Many {
@@ -92,7 +84,7 @@ impl Many {
         Many {
             receivers: AtomicUsize::new(1),
             waiters: Waiters::new(),
-            state: UnsafeCell::new(State { watch: Watching::Nothing, offers: 0, offering: 0 }),
+            watch: UnsafeCell::new(Watching::Nothing),
         }
     }
 }
@@ -100,8 +92,8 @@ impl Many {
 /// The right to receive.
 struct Side<'a, T> {
     shared: &'a Shared<T>,
-    state: &'a mut State,
-    waiters: MutexGuard<'a, WaitList<()>>,
+    watch: &'a mut Watching,
+    waiters: MutexGuard<'a, WaitList<Offer>>,
     /// Blocks are allocated and freed under the lock. Ends after that.
     _own_code: OwnCode,
 }
@@ -118,11 +110,11 @@ impl Batch {
     }
 
     /// Takes the oldest waiter off. Says whether there may be more, and room for it.
-    fn take(&mut self, waiters: &mut WaitList<()>) -> bool {
+    fn take(&mut self, waiters: &mut WaitList<Offer>) -> bool {
         if self.len == BATCH {
             return false;
         }
-        let Some((waker, ())) = waiters.pop_front() else { return false };
+        let Some((waker, _)) = waiters.pop_front() else { return false };
         self.wakers[self.len] = Some(waker);
         self.len += 1;
         self.len < BATCH && !waiters.is_empty()
@@ -140,8 +132,8 @@ impl<'a, T> Side<'a, T> {
         let own_code = own_code();
         let waiters = many.waiters.lock();
         // SAFETY: the lock is held as long as the reference is.
-        let state = unsafe { &mut *many.state.get() };
-        Side { shared, state, waiters, _own_code: own_code }
+        let watch = unsafe { &mut *many.watch.get() };
+        Side { shared, watch, waiters, _own_code: own_code }
     }
 
     /// Step 1.
@@ -155,15 +147,15 @@ impl<'a, T> Side<'a, T> {
     ///
     /// # Safety
     /// As [`WaitList::push_back`].
-    unsafe fn queue(&mut self, node: Pin<&Node<()>>, waker: Waker) -> Result<(), Waker> {
-        if matches!(self.state.watch, Watching::Nothing) {
+    unsafe fn queue(&mut self, node: Pin<&Node<Offer>>, waker: Waker) -> Result<(), Waker> {
+        if matches!(*self.watch, Watching::Nothing) {
             // SAFETY: this is the side, and no slot is watched.
             let watch = unsafe {
                 let head = self.shared.list.head_position();
                 self.shared.list.watch(head, self.shared.side_waker(), || false)
             };
             let Watch::At(position) = watch else { return Err(waker) };
-            self.state.watch = Watching::At(position);
+            *self.watch = Watching::At(position);
         }
         // SAFETY: the caller's duty.
         unsafe { self.waiters.push_back(node, waker) };
@@ -176,7 +168,7 @@ impl<'a, T> Side<'a, T> {
         loop {
             let mut batch = Batch::new();
             let mut ended = false;
-            self.state.watch = Watching::Nothing;
+            *self.watch = Watching::Nothing;
             if !self.waiters.is_empty() {
                 // SAFETY: this is the side; the watch was used, and its waker moved out before this call.
                 let watch = unsafe {
@@ -185,7 +177,7 @@ impl<'a, T> Side<'a, T> {
                     shared.list.watch(from, shared.side_waker(), || batch.take(waiters))
                 };
                 match watch {
-                    Watch::At(position) => self.state.watch = Watching::At(position),
+                    Watch::At(position) => *self.watch = Watching::At(position),
                     Watch::Stopped(next) => from = next,
                     Watch::Ended => {
                         while batch.take(&mut self.waiters) {}
@@ -193,9 +185,9 @@ impl<'a, T> Side<'a, T> {
                     }
                 }
             }
-            let again = !self.waiters.is_empty() && (ended || matches!(self.state.watch, Watching::Nothing));
+            let again = !self.waiters.is_empty() && (ended || matches!(*self.watch, Watching::Nothing));
             if again {
-                self.state.watch = Watching::InHand;
+                *self.watch = Watching::InHand;
             }
             drop(self);
             batch.wake();
@@ -210,7 +202,7 @@ impl<'a, T> Side<'a, T> {
     ///
     /// # Safety
     /// The node was queued here.
-    unsafe fn leave(&mut self, node: Pin<&Node<()>>) -> (Option<Waker>, Option<Waker>) {
+    unsafe fn leave(&mut self, node: Pin<&Node<Offer>>) -> (Option<Waker>, Option<Waker>) {
         // SAFETY: the caller's duty.
         let own = unsafe { self.waiters.remove(node) };
         if own.is_none() {
@@ -218,14 +210,14 @@ impl<'a, T> Side<'a, T> {
             // SAFETY: this is the side.
             let left_behind = unsafe { self.shared.list.is_ready() };
             let next = left_behind.then(|| self.waiters.pop_front()).flatten();
-            return (next.map(|(waker, ())| waker), None);
+            return (next.map(|(waker, _)| waker), None);
         }
-        if let Watching::At(position) = self.state.watch
+        if let Watching::At(position) = *self.watch
             && self.waiters.is_empty()
             // SAFETY: this is the side.
             && unsafe { self.shared.list.unwatch(position) }
         {
-            self.state.watch = Watching::Nothing;
+            *self.watch = Watching::Nothing;
         }
         (None, own)
     }
@@ -241,7 +233,7 @@ impl<T> Shared<T> {
             // SAFETY: only a sender that fills the watched slot wakes it, and that has not left.
             let side = Side::lock(unsafe { &*shared.cast::<Shared<T>>() });
             // There is one who uses a watch, and meanwhile nobody watches anew.
-            let Watching::At(from) = side.state.watch else { return };
+            let Watching::At(from) = *side.watch else { return };
             side.serve(from);
         }
         struct Table<T>(PhantomData<T>);
@@ -260,10 +252,6 @@ impl<T> Shared<T> {
         if let Some(bound) = &self.bound {
             bound.release(&self.list);
         }
-    }
-
-    fn rendezvous(&self) -> Option<&Bound<T>> {
-        self.bound.as_deref().filter(|bound| bound.is_rendezvous())
     }
 }
 
@@ -297,10 +285,8 @@ impl<T> Receivers<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
         let shared = self.shared();
-        if shared.rendezvous().is_some() {
-            // SAFETY: this receiver outlives it.
-            let mut receive = unsafe { Receive::new(self) };
-            return receive.take();
+        if let Some(rendezvous) = shared.rendezvous() {
+            return rendezvous.try_recv(&shared.list);
         }
         let popped = Side::lock(shared).pop();
         if popped.is_ok() {
@@ -312,13 +298,14 @@ impl<T> Receivers<T> {
     /// Makes sending fail from now on.
     pub(crate) fn close(&self) {
         let side = Side::lock(self.shared());
-        // SAFETY: this is the side; senders that are refused are woken by `Bound::close`, whose wakers do not
-        // come back here.
-        unsafe { side.shared.list.close() };
+        if side.shared.rendezvous().is_none() {
+            // SAFETY: this is the side; senders that are refused are woken by `Bound::close`, whose wakers do not
+            // come back here.
+            unsafe { side.shared.list.close() };
+        }
         drop(side);
         if let Some(bound) = &self.shared().bound {
-            // SAFETY: closing needs nothing of the receiver's alone.
-            unsafe { bound.close() };
+            bound.close(&self.shared().list);
         }
         loop {
             let mut batch = Batch::new();
@@ -377,9 +364,8 @@ pub(crate) struct Receive<T> {
     shared: NonNull<Shared<T>>,
     /// The node was queued, and it was not seen yet whether it was notified.
     queued: bool,
-    /// Of a rendezvous: it has made an offer.
-    offering: bool,
-    node: Node<()>,
+    bond: Bond,
+    node: Node<Offer>,
     _pinned: PhantomPinned,
 }
 
@@ -395,56 +381,30 @@ impl<T> Receive<T> {
         Receive {
             shared: receiver.0,
             queued: false,
-            offering: false,
-            node: Node::new(()),
+            bond: Bond::Loose,
+            node: Node::new(Offer::new()),
             _pinned: PhantomPinned,
         }
     }
 
-    /// Step 1, without waiting.
-    fn take(&mut self) -> Result<T, TryRecvError> {
+    /// Of a call that looks once more when it gives up.
+    pub(crate) fn firm(mut self) -> Self {
+        self.bond = Bond::Firm;
+        self
+    }
+
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The receive is dropped before the select ends.
+    pub(crate) unsafe fn enroll(self: Pin<&mut Self>, claimant: Claimant) -> bool {
         // SAFETY: by the caller of `new`.
-        let shared = unsafe { self.shared.as_ref() };
-        loop {
-            let mut side = Side::lock(shared);
-            if self.must_offer(&side) {
-                self.offer(side);
-                continue;
-            }
-            let popped = side.pop();
-            if popped.is_ok() {
-                self.received(side);
-            }
-            return popped;
+        let meets = unsafe { self.shared.as_ref() }.rendezvous().is_some();
+        if meets {
+            // SAFETY: nothing is moved out of the node.
+            unsafe { self.get_unchecked_mut() }.bond = Bond::Arm(claimant);
         }
-    }
-
-    /// Whether an offer has to be made: in a rendezvous, unless a message is left that nobody waits for.
-    fn must_offer(&self, side: &Side<'_, T>) -> bool {
-        !self.offering && side.shared.rendezvous().is_some() && side.state.offers <= side.state.offering
-    }
-
-    /// Makes an offer. Who waits to send gets it at once.
-    fn offer(&mut self, side: Side<'_, T>) {
-        side.state.offers += 1;
-        side.state.offering += 1;
-        self.offering = true;
-        let shared = side.shared;
-        drop(side);
-        shared.give_permit_back();
-    }
-
-    /// A message was received: lets go of the side.
-    #[inline]
-    fn received(&mut self, side: Side<'_, T>) {
-        let shared = side.shared;
-        if shared.rendezvous().is_none() {
-            drop(side);
-            return shared.give_permit_back();
-        }
-        side.state.offers -= 1;
-        side.state.offering -= usize::from(self.offering);
-        self.offering = false;
+        meets
     }
 
     /// Takes a message, or has the waker woken when there may be one.
@@ -453,6 +413,14 @@ impl<T> Receive<T> {
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: by the caller of `new`.
         let shared = unsafe { this.shared.as_ref() };
+        if let Some(rendezvous) = shared.rendezvous() {
+            // SAFETY: the node is pinned with the receive, which has it leave when it is dropped before it was
+            // ready, and that before the select ends.
+            let polled =
+                unsafe { rendezvous.poll_recv(&shared.list, Pin::new_unchecked(&this.node), this.bond, cx) };
+            this.queued = polled.is_pending();
+            return polled;
+        }
         if this.queued {
             let many = shared.many.as_deref().expect("it was made for many receivers");
             // SAFETY: the node is pinned with the receive, and was queued here.
@@ -463,22 +431,14 @@ impl<T> Receive<T> {
         let mut waker = None;
         loop {
             let mut side = Side::lock(shared);
-            if this.must_offer(&side) {
-                this.offer(side);
-                continue;
-            }
             let popped = side.pop();
             if !matches!(popped, Err(TryRecvError::Empty)) {
                 this.queued = false;
+                drop(side);
                 if popped.is_ok() {
-                    this.received(side);
+                    shared.give_permit_back();
                 }
                 return Poll::Ready(popped);
-            }
-            if !this.offering && side.shared.rendezvous().is_some() {
-                // What was left is still being sent; it may go to another one.
-                this.offer(side);
-                continue;
             }
             let Some(own) = waker.take() else {
                 drop(side);
@@ -502,21 +462,20 @@ impl<T> Receive<T> {
 
 impl<T> Drop for Receive<T> {
     fn drop(&mut self) {
-        if !self.queued && !self.offering {
+        if !self.queued {
             return;
         }
         // SAFETY: by the caller of `new`.
-        let mut side = Side::lock(unsafe { self.shared.as_ref() });
-        if let (true, Some(bound)) = (self.offering, side.shared.rendezvous()) {
-            side.state.offers -= usize::from(bound.withdraw_permit());
-            side.state.offering -= 1;
+        let shared = unsafe { self.shared.as_ref() };
+        // SAFETY: the node was queued, so the receive is pinned.
+        let node = unsafe { Pin::new_unchecked(&self.node) };
+        if let Some(rendezvous) = shared.rendezvous() {
+            // SAFETY: the node was queued there.
+            return unsafe { rendezvous.leave(&shared.list, node) };
         }
-        let (next, own) = if self.queued {
-            // SAFETY: the node was queued here, so the receive is pinned.
-            unsafe { side.leave(Pin::new_unchecked(&self.node)) }
-        } else {
-            (None, None)
-        };
+        let mut side = Side::lock(shared);
+        // SAFETY: the node was queued here.
+        let (next, own) = unsafe { side.leave(node) };
         drop(side);
         drop(own);
         if let Some(next) = next {

@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::claim::Claimant;
 use super::error::{RecvError, RecvTimeoutError, TryRecvError};
+use super::iterators::iterators;
+use super::rendezvous::Bond;
 use super::shared::Shared;
 use crate::actor::park::{self, Interrupt, Running};
 
@@ -74,7 +76,8 @@ impl<T> Receiver<T> {
     /// Apart from [`recv_waiting`](Self::recv_waiting), which is inlined.
     #[inline(never)]
     fn recv_otherwise(&self) -> Result<T, RecvError> {
-        park::wait(Wait::new(self)).unwrap_or_else(|interrupt| Err(interrupt.into()))
+        let mut wait = pin!(Wait::firm(self));
+        park::wait(wait.as_mut()).unwrap_or_else(|interrupt| wait.last_look().ok_or_else(|| interrupt.into()))
     }
 
     /// Waits for a message of an unbounded channel, as what [`park::wait`] comes to without a future:
@@ -137,11 +140,15 @@ impl<T> Receiver<T> {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match park::wait_until(Wait::new(self), deadline) {
-            Ok(outcome) => outcome.map_err(|_| RecvTimeoutError::Closed),
-            Err(Interrupt::TimedOut) => Err(RecvTimeoutError::TimedOut),
-            Err(Interrupt::Cancelled) => Err(RecvTimeoutError::Cancelled),
-        }
+        let mut wait = pin!(Wait::firm(self));
+        let interrupt = match park::wait_until(wait.as_mut(), deadline) {
+            Ok(outcome) => return outcome.map_err(|_| RecvTimeoutError::Closed),
+            Err(interrupt) => interrupt,
+        };
+        wait.last_look().ok_or(match interrupt {
+            Interrupt::TimedOut => RecvTimeoutError::TimedOut,
+            Interrupt::Cancelled => RecvTimeoutError::Cancelled,
+        })
     }
 
     /// Waits for a message in async code.
@@ -164,12 +171,15 @@ impl<T> Receiver<T> {
     /// # Errors
     /// As [`recv_async`](Self::recv_async).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        self.poll(cx)
+        // SAFETY: as in `try_recv`; of no select.
+        unsafe { self.poll(cx, Bond::Loose) }
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+    /// # Safety
+    /// The select of an arm ends after this was ready, or the receiver stopped waiting.
+    unsafe fn poll(&self, cx: &mut Context<'_>, bond: Bond) -> Poll<Result<T, RecvError>> {
         // SAFETY: as in `try_recv`.
-        unsafe { self.shared().poll_recv(cx) }.map_err(|_| RecvError::Closed)
+        unsafe { self.shared().poll_recv(cx, bond) }.map_err(|_| RecvError::Closed)
     }
 
     /// The messages as they come, waiting for each, until the channel is closed.
@@ -241,17 +251,55 @@ pub struct Wait<R: Deref<Target = Receiver<T>>, T> {
     receiver: R,
     /// Whether the receiver's waker may be registered.
     registered: bool,
+    bond: Bond,
 }
 
 impl<R: Deref<Target = Receiver<T>>, T> Wait<R, T> {
     pub(crate) fn new(receiver: R) -> Self {
-        Wait { receiver, registered: false }
+        Wait { receiver, registered: false, bond: Bond::Loose }
+    }
+
+    /// Has nobody wake the receiver any more.
+    fn stop(&mut self) {
+        if std::mem::take(&mut self.registered) {
+            // SAFETY: as in `Receiver::try_recv`.
+            unsafe { self.receiver.shared().stop_waiting() };
+        }
+    }
+
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The wait is dropped before the select ends.
+    #[inline]
+    pub(crate) unsafe fn enroll(&mut self, claimant: Claimant) -> bool {
+        let meets = self.receiver.shared().rendezvous().is_some();
+        if meets {
+            self.bond = Bond::Arm(claimant);
+        }
+        meets
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let outcome = self.receiver.poll(cx);
+        // SAFETY: when it is dropped before it was ready, the receiver stops waiting.
+        let outcome = unsafe { self.receiver.poll(cx, self.bond) };
         self.registered = outcome.is_pending();
         outcome
+    }
+}
+
+impl<'a, T> Wait<&'a Receiver<T>, T> {
+    /// Of a call that has a [last look](Self::last_look) when it gives up.
+    fn firm(receiver: &'a Receiver<T>) -> Self {
+        Wait { receiver, registered: false, bond: Bond::Firm }
+    }
+
+    /// Ends a wait that is over: gives the message that came meanwhile.
+    #[cold]
+    fn last_look(&mut self) -> Option<T> {
+        self.stop();
+        // SAFETY: as in `Receiver::try_recv`.
+        unsafe { self.receiver.shared().try_recv() }.ok()
     }
 }
 
@@ -265,10 +313,7 @@ impl<R: Deref<Target = Receiver<T>> + Unpin, T> Future for Wait<R, T> {
 
 impl<R: Deref<Target = Receiver<T>>, T> Drop for Wait<R, T> {
     fn drop(&mut self) {
-        if self.registered {
-            // SAFETY: as in `Receiver::try_recv`.
-            unsafe { self.receiver.shared().stop_waiting() };
-        }
+        self.stop();
     }
 }
 
@@ -290,65 +335,4 @@ impl<T> fmt::Debug for Recv<'_, T> {
     }
 }
 
-/// Waits for message after message, see [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Takes the messages that are there, see [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct TryIter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Owns the receiver, and waits for message after message until the channel is closed.
-#[derive(Debug)]
-pub struct IntoIter<T> {
-    receiver: Receiver<T>,
-}
-
-impl<T> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> Iterator for TryIter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IntoIter<T> {}
-
-impl<'a, T> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T> IntoIterator for Receiver<T> {
-    type Item = T;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
-    }
-}
+iterators!();

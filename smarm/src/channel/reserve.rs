@@ -4,6 +4,9 @@
 //! a sender that wants nothing but to send. Among the arms of a `select!` that would be one arm too many, if
 //! another has won meanwhile. So this one is queued for a permit, and its message moves in the very poll that
 //! is ready. If it is dropped with a permit, that goes to the next who waits.
+//!
+//! In a channel of capacity 0 there are no permits. There it is queued with its message, which a receiver takes
+//! only with the claim of the select; when it is dropped, it puts the message back.
 
 use std::fmt;
 use std::future::Future;
@@ -11,11 +14,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bound::Queued;
+use super::claim::Claimant;
 use super::error::{SendError, TrySendError};
+use super::rendezvous::{Parcel, Rendezvous};
 use super::send::Sender;
 use super::waitlist::Node;
 
-/// The future of [`select::send`](crate::select::send). Dropped half-way, it leaves the message where it is.
+/// The source of [`select::send`](crate::select::send). Dropped half-way, it leaves the message where it is.
+///
+/// Awaited as a future, it may have sent its message before it is polled again, in a channel of capacity 0; then
+/// that is gone from its variable when it is dropped.
 #[must_use = "futures do nothing unless awaited"]
 pub struct SendFrom<'a, T> {
     sender: &'a Sender<T>,
@@ -23,12 +31,68 @@ pub struct SendFrom<'a, T> {
     message: &'a mut Option<T>,
     /// The node was queued, and it was not seen yet whether it was served.
     queued: bool,
-    node: Node<Option<T>>,
+    node: Node<Parcel<T>>,
+    /// Of an arm of a select, if that can be claimed.
+    claimant: Option<Claimant>,
 }
 
 impl<'a, T> SendFrom<'a, T> {
     pub(crate) fn new(sender: &'a Sender<T>, message: &'a mut Option<T>) -> Self {
-        SendFrom { sender, message, queued: false, node: Node::new(None) }
+        SendFrom { sender, message, queued: false, node: Node::new(Parcel::empty()), claimant: None }
+    }
+}
+
+impl<T> SendFrom<'_, T> {
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The send is dropped before the select ends.
+    pub(crate) unsafe fn enroll(self: Pin<&mut Self>, claimant: Claimant) -> bool {
+        let meets = self.sender.shared().rendezvous().is_some();
+        if meets {
+            // SAFETY: nothing is moved out of the node.
+            unsafe { self.get_unchecked_mut() }.claimant = Some(claimant);
+        }
+        meets
+    }
+
+    /// Wakes a receiver that missed it.
+    pub(crate) fn notify(self: Pin<&mut Self>) {
+        if let (Some(rendezvous), Some(claimant)) = (self.sender.shared().rendezvous(), self.claimant) {
+            rendezvous.notify(claimant);
+        }
+    }
+
+    #[cold]
+    fn poll_rendezvous(
+        &mut self,
+        rendezvous: &Rendezvous<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError<T>>> {
+        // SAFETY: the node is pinned with the future.
+        let node = unsafe { Pin::new_unchecked(&self.node) };
+        if self.queued {
+            // SAFETY: the node was queued here.
+            let refused = ready!(unsafe { rendezvous.poll_sent(node, cx) });
+            self.queued = false;
+            return Poll::Ready(refused.map_or(Ok(()), |message| Err(SendError(message))));
+        }
+        let message = self.message.take().expect("a send without a message was polled");
+        let list = &self.sender.shared().list;
+        if self.claimant.is_some_and(|claimant| !claimant.waits()) {
+            return match rendezvous.hand(list, message) {
+                Err(TrySendError::Full(message)) => {
+                    *self.message = Some(message);
+                    Poll::Pending
+                }
+                handed => Poll::Ready(handed.map_err(|error| SendError(error.into_inner()))),
+            };
+        }
+        let waker = cx.waker().clone();
+        // SAFETY: the node is pinned, new, and taken off by `drop`, and that before the select ends.
+        let polled = unsafe { rendezvous.queue(list, node, message, self.claimant, waker) };
+        self.queued = polled.is_pending();
+        polled.map_err(SendError)
     }
 }
 
@@ -43,6 +107,9 @@ impl<T> Future for SendFrom<'_, T> {
         // SAFETY: the node is pinned with the future.
         let node = unsafe { Pin::new_unchecked(&this.node) };
         let shared = this.sender.shared();
+        if let Some(rendezvous) = shared.rendezvous() {
+            return this.poll_rendezvous(rendezvous, cx);
+        }
         if let (true, Some(bound)) = (this.queued, &shared.bound) {
             // SAFETY: the node was queued here.
             ready!(unsafe { bound.poll_served(node, cx) });
@@ -54,7 +121,7 @@ impl<T> Future for SendFrom<'_, T> {
                 (Err(TrySendError::Full(message)), Some(bound)) => {
                     *this.message = Some(message);
                     // SAFETY: the node is pinned, new, and taken off by `drop`.
-                    if let Queued::Waiting = unsafe { bound.queue(node, None, cx.waker().clone()) } {
+                    if let Queued::Waiting = unsafe { bound.queue_for_room(node, None, cx.waker().clone()) } {
                         this.queued = true;
                         return Poll::Pending;
                     }
@@ -71,7 +138,10 @@ impl<T> Future for SendFrom<'_, T> {
 impl<T> Drop for SendFrom<'_, T> {
     fn drop(&mut self) {
         let shared = self.sender.shared();
-        if let (true, Some(bound)) = (self.queued, &shared.bound) {
+        if let (true, Some(rendezvous)) = (self.queued, shared.rendezvous()) {
+            // SAFETY: queued here, so the future is pinned.
+            *self.message = unsafe { rendezvous.give_up(Pin::new_unchecked(&self.node)) };
+        } else if let (true, Some(bound)) = (self.queued, &shared.bound) {
             // SAFETY: queued here, so the future is pinned.
             unsafe { bound.give_up_permit(&shared.list, Pin::new_unchecked(&self.node)) };
         }

@@ -47,7 +47,8 @@ impl<T> Sender<T> {
     /// (see [`SendError`]).
     #[inline]
     pub fn send(&self, message: T) -> Result<(), SendError<T>> {
-        match self.try_send(message) {
+        park::yield_if_overdue();
+        match self.shared().try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(message)) => Err(SendError(message)),
             Err(TrySendError::Full(message)) => {
@@ -57,14 +58,18 @@ impl<T> Sender<T> {
     }
 
     /// Sends a message if that is possible at once: if there is room and no other sender waits, or,
-    /// in a channel of capacity 0, if the receiver waits.
+    /// in a channel of capacity 0, if the receiver waits. (If that is a future which is then dropped, or an actor
+    /// which is then killed, the message stays for the next receive.)
     ///
     /// # Errors
     /// [`TrySendError::Full`] if it is not, [`TrySendError::Closed`] as [`send`](Self::send).
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         park::yield_if_overdue();
-        self.shared().try_send(message)
+        match self.shared().try_send(message) {
+            Err(TrySendError::Full(message)) => self.shared().hand(message),
+            sent => sent,
+        }
     }
 
     /// Sends a message; waits for room, at most for `timeout`.
@@ -72,7 +77,8 @@ impl<T> Sender<T> {
     /// # Errors
     /// [`SendTimeoutError::TimedOut`] if there was no room in time; else as [`send`](Self::send).
     pub fn send_timeout(&self, message: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
-        match self.try_send(message) {
+        park::yield_if_overdue();
+        match self.shared().try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Closed(message)) => Err(SendTimeoutError::Closed(message)),
             Err(TrySendError::Full(message)) => self.wait(message, park::now().checked_add(timeout)),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use super::bound::Queued;
 use super::error::{SendError, TrySendError};
+use super::rendezvous::Parcel;
 use super::shared::Shared;
 use super::waitlist::Node;
 
@@ -21,7 +22,7 @@ pub(super) struct Delivery<T> {
     message: Option<T>,
     /// The node was queued, and what became of it was not seen yet.
     queued: bool,
-    node: Node<Option<T>>,
+    node: Node<Parcel<T>>,
     _pinned: PhantomPinned,
 }
 
@@ -39,7 +40,7 @@ impl<T> Delivery<T> {
             shared,
             message: Some(message),
             queued: false,
-            node: Node::new(None),
+            node: Node::new(Parcel::empty()),
             _pinned: PhantomPinned,
         }
     }
@@ -81,11 +82,12 @@ impl<T> Future for Delivery<T> {
             (Ok(()), _) => return Poll::Ready(Ok(())),
             (Err(TrySendError::Full(message)), Some(bound)) => {
                 // SAFETY: the node is pinned, new, and removed by `withdraw` when it is dropped.
-                match unsafe { bound.queue(node, message, cx.waker().clone()) } {
+                match unsafe { bound.queue(&shared.list, node, message, cx.waker().clone()) } {
                     Queued::Waiting => {
                         this.queued = true;
                         return Poll::Pending;
                     }
+                    Queued::Sent => return Poll::Ready(Ok(())),
                     Queued::Permitted(message) => match shared.list.push(message) {
                         Ok(()) => return Poll::Ready(Ok(())),
                         Err(message) => message,

@@ -10,6 +10,7 @@ use super::bound::Bound;
 use super::error::{TryRecvError, TrySendError};
 use super::list::List;
 use super::many::Many;
+use super::rendezvous::{Bond, Rendezvous};
 use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, fence};
 
@@ -56,6 +57,9 @@ impl<T> Shared<T> {
                 fence(Acquire);
             }
             this.list.finish();
+            if let Some(rendezvous) = this.rendezvous() {
+                rendezvous.wake_receivers();
+            }
             // SAFETY: this was the last sender.
             unsafe { Self::side_leaves(shared) };
         }
@@ -77,6 +81,9 @@ impl<T> Shared<T> {
         let leave = Leave(shared);
         // SAFETY: the receiver's side has not left; the caller is the receiver.
         unsafe {
+            if let Some(rendezvous) = leave.0.as_ref().rendezvous() {
+                rendezvous.leave_seat(&leave.0.as_ref().list);
+            }
             leave.0.as_ref().close();
             leave.0.as_ref().list.abandon();
         }
@@ -89,6 +96,20 @@ impl<T> Shared<T> {
             None => self.list.push(message).map_err(TrySendError::Closed),
             Some(bound) => bound.try_send(&self.list, message),
         }
+    }
+
+    /// Sends a message to a receiver that waits, in a channel that has no room for it.
+    #[cold]
+    pub(super) fn hand(&self, message: T) -> Result<(), TrySendError<T>> {
+        match self.rendezvous() {
+            Some(rendezvous) => rendezvous.hand(&self.list, message),
+            None => Err(TrySendError::Full(message)),
+        }
+    }
+
+    /// Where senders and receivers meet, in a channel of capacity 0.
+    pub(super) fn rendezvous(&self) -> Option<&Rendezvous<T>> {
+        self.bound.as_ref().and_then(|bound| bound.rendezvous())
     }
 
     /// # Safety
@@ -121,18 +142,18 @@ impl<T> Shared<T> {
     }
 
     /// Takes a message, or has the waker woken when there is one; gives [`TryRecvError::Closed`] when
-    /// there will be none.
-    pub(super) unsafe fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<T, TryRecvError>> {
-        let rendezvous = self.bound.as_deref().filter(|bound| bound.is_rendezvous());
+    /// there will be none. The select of an arm ends after the receiver has [stopped waiting](Self::stop_waiting).
+    pub(super) unsafe fn poll_recv(&self, cx: &mut Context<'_>, bond: Bond) -> Poll<Result<T, TryRecvError>> {
+        if let Some(rendezvous) = self.rendezvous() {
+            // SAFETY: the caller's duty.
+            return unsafe { rendezvous.poll_seat(&self.list, bond, cx) };
+        }
         loop {
             // SAFETY: the caller's duty.
             unsafe {
                 match self.try_recv() {
                     Err(TryRecvError::Empty) => {}
                     outcome => return Poll::Ready(outcome),
-                }
-                if let Some(message) = rendezvous.and_then(|bound| bound.offer()) {
-                    return Poll::Ready(Ok(message));
                 }
                 if self.list.register(cx.waker(), || cx.waker().clone()) {
                     return Poll::Pending;
@@ -143,23 +164,21 @@ impl<T> Shared<T> {
 
     /// The receiver does not want to be woken any more.
     pub(super) unsafe fn stop_waiting(&self) {
-        // SAFETY: the caller's duty.
-        unsafe {
-            self.list.deregister();
-            if let Some(bound) = &self.bound {
-                bound.withdraw_offer();
-            }
+        match self.rendezvous() {
+            Some(rendezvous) => rendezvous.leave_seat(&self.list),
+            // SAFETY: the caller's duty.
+            None => unsafe { self.list.deregister() },
         }
     }
 
     /// Makes sending fail from now on.
     pub(super) unsafe fn close(&self) {
-        // SAFETY: the caller's duty.
-        unsafe {
-            self.list.close();
-            if let Some(bound) = &self.bound {
-                bound.close();
-            }
+        if self.rendezvous().is_none() {
+            // SAFETY: the caller's duty.
+            unsafe { self.list.close() };
+        }
+        if let Some(bound) = &self.bound {
+            bound.close(&self.list);
         }
     }
 }

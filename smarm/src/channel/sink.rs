@@ -56,7 +56,7 @@ impl<T> Sink<T> for Sender<T> {
     fn start_send(self: Pin<&mut Self>, message: T) -> Result<(), SendError<T>> {
         let this = self.get_mut();
         assert!(this.delivery.is_none(), "`start_send` without a `poll_ready` that was ready");
-        let message = match this.try_send(message) {
+        let message = match this.shared().try_send(message) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Closed(message)) => return Err(SendError(message)),
             Err(TrySendError::Full(message)) => message,

@@ -11,8 +11,8 @@ use super::receive::Receiver;
 ///
 /// Dropped half-way, a future made of the stream (such as `StreamExt::next` of the crate `futures`)
 /// loses nothing: a message is taken only by the poll that gives it. Its waker stays with the channel,
-/// which wakes it once, for nothing; and in a channel of capacity 0 one sender may put its message in
-/// without waiting, which the next receive gets.
+/// which wakes it once, for nothing; and in a channel of capacity 0 one `try_send` may leave its message
+/// there, which the next receive gets.
 ///
 /// ```
 /// use futures::StreamExt;

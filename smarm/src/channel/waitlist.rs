@@ -60,6 +60,16 @@ impl<E> Node<E> {
 /// The lock, and the list that it guards.
 pub(crate) struct Waiters<E>(Mutex<WaitList<E>>);
 
+/// What has become of a waiter's place.
+pub(crate) enum Place {
+    /// It was taken off the list.
+    Served,
+    /// It is queued with the waker of now.
+    Waiting,
+    /// It is queued with another waker, which a fresh one has to replace.
+    Outdated,
+}
+
 /// The waiters, oldest first.
 pub(crate) struct WaitList<E> {
     head: *const Node<E>,
@@ -71,7 +81,7 @@ unsafe impl<E: Send> Send for WaitList<E> {}
 
 impl<E> Waiters<E> {
     pub(crate) const fn new() -> Self {
-        Waiters(Mutex::new(WaitList { head: ptr::null(), tail: ptr::null() }))
+        Waiters(Mutex::new(WaitList::new()))
     }
 
     /// Locks the list.
@@ -92,27 +102,32 @@ impl<E> Waiters<E> {
     ) -> Poll<MutexGuard<'_, WaitList<E>>> {
         let mut fresh = None;
         loop {
-            let list = self.lock();
-            // SAFETY: the list is locked, and the node is of this list (the caller's duty).
-            let Some(waker) = (unsafe { &mut (*node.inner.get()).waker }) else {
-                return Poll::Ready(list);
-            };
-            if waker.will_wake(cx.waker()) {
-                return Poll::Pending;
+            let mut list = self.lock();
+            // SAFETY: the caller's duty.
+            match unsafe { list.renew(node, cx.waker(), &mut fresh) } {
+                Place::Served if fresh.is_none() => return Poll::Ready(list),
+                Place::Served => {
+                    drop(list);
+                    fresh = None;
+                }
+                Place::Waiting => {
+                    drop(list);
+                    return Poll::Pending;
+                }
+                Place::Outdated => {
+                    drop(list);
+                    fresh = Some(cx.waker().clone());
+                }
             }
-            if let Some(fresh) = fresh.take() {
-                let stale = mem::replace(waker, fresh);
-                drop(list);
-                drop(stale);
-                return Poll::Pending;
-            }
-            drop(list);
-            fresh = Some(cx.waker().clone());
         }
     }
 }
 
 impl<E> WaitList<E> {
+    pub(crate) const fn new() -> Self {
+        WaitList { head: ptr::null(), tail: ptr::null() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_null()
     }
@@ -155,6 +170,57 @@ impl<E> WaitList<E> {
             let waker = self.unlink(node)?;
             Some((waker, &mut (*node.inner.get()).entry))
         }
+    }
+
+    /// Takes the oldest waiter off whose entry is as asked for, which is asked for each in turn until then.
+    pub(crate) fn pop_first(&mut self, mut fits: impl FnMut(&mut E) -> bool) -> Option<(Waker, &mut E)> {
+        let mut node = self.head;
+        // SAFETY: queued nodes are alive, and the list is locked.
+        while let Some(queued) = unsafe { node.as_ref() } {
+            // SAFETY: as above; no other reference to what is in the node lives.
+            unsafe {
+                if fits(&mut (*queued.inner.get()).entry) {
+                    let waker = self.unlink(queued)?;
+                    return Some((waker, &mut (*queued.inner.get()).entry));
+                }
+                node = (*queued.inner.get()).next;
+            }
+        }
+        None
+    }
+
+    /// Whether all waiters' entries are so.
+    pub(crate) fn all(&self, mut is_so: impl FnMut(&E) -> bool) -> bool {
+        let mut node = self.head;
+        // SAFETY: queued nodes are alive, and the list is locked and borrowed.
+        while let Some(inner) = unsafe { node.as_ref().map(|node| &*node.inner.get()) } {
+            if !is_so(&inner.entry) {
+                return false;
+            }
+            node = inner.next;
+        }
+        true
+    }
+
+    /// Whether a node is queued, with `waker` or in exchange for a fresh one, if there is that: the stale one is in
+    /// its place then, to be dropped outside the lock.
+    ///
+    /// # Safety
+    /// The node is queued in this list, was, or will be.
+    pub(crate) unsafe fn renew(
+        &mut self,
+        node: Pin<&Node<E>>,
+        waker: &Waker,
+        fresh: &mut Option<Waker>,
+    ) -> Place {
+        // SAFETY: the list is locked, and the node is of this list (the caller's duty).
+        let Some(queued) = (unsafe { &mut (*node.inner.get()).waker }) else { return Place::Served };
+        if queued.will_wake(waker) {
+            return Place::Waiting;
+        }
+        let Some(fresh) = fresh else { return Place::Outdated };
+        mem::swap(queued, fresh);
+        Place::Waiting
     }
 
     /// Takes a node off the list if it is queued, and gives its waker then, to be dropped outside the

@@ -1,26 +1,32 @@
 //! The arms of one `select!`, as a list that is a type: each is polled without a call through a pointer.
 
+use std::fmt;
 use std::future::Future;
+use std::marker::PhantomPinned;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::Selectable;
 use super::threads::Watched;
+use crate::channel::Claim;
 
 /// An arm, and those after it.
-#[derive(Debug)]
-pub struct Also<W, R> {
+pub struct Also<S: Selectable, R> {
     /// None for an arm that is out.
-    wait: Option<W>,
+    wait: Option<S::Wait>,
     deadline: Option<Instant>,
     watched: Option<Watched>,
+    /// Dropped last.
     rest: R,
 }
 
 /// No more arms.
 #[derive(Debug)]
-pub struct End;
+pub struct End {
+    claim: Claim,
+    _pinned: PhantomPinned,
+}
 
 /// What came of this arm, or of one of the rest.
 #[derive(Debug)]
@@ -55,6 +61,15 @@ pub trait Arms {
 
     /// Adds what a thread is to watch.
     fn watch(&self, all: &mut Vec<Watched>);
+
+    /// Tells the waits which arms they are, from this one on. Says whether a counterpart may decide for one.
+    fn enroll(self: Pin<&mut Self>, first: usize, waits: bool) -> bool;
+
+    /// What counterparts compete for.
+    fn claim(&self) -> &Claim;
+
+    /// Wakes counterparts that came while the arms were looked at.
+    fn notify(self: Pin<&mut Self>);
 
     /// Drops the wait of an arm.
     fn put_out(self: Pin<&mut Self>, index: usize);
@@ -91,17 +106,26 @@ impl<A, B: Outcome> Outcome for Either<A, B> {
     }
 }
 
-impl<W, R> Also<W, R> {
+impl<S: Selectable, R: fmt::Debug> fmt::Debug for Also<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Also")
+            .field("out", &self.wait.is_none())
+            .field("rest", &self.rest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Selectable, R> Also<S, R> {
     /// An arm that waits for this, before others; none for an arm that is out.
     #[inline(always)]
-    pub fn new<S: Selectable<Wait = W>>(source: Option<S>, rest: R) -> Self {
+    pub fn new(source: Option<S>, rest: R) -> Self {
         let Some(source) = source else { return Self { wait: None, deadline: None, watched: None, rest } };
         let (deadline, watched) = (source.deadline(), source.watched());
         Self { wait: Some(source.into_wait()), deadline, watched, rest }
     }
 
     #[inline(always)]
-    fn project(self: Pin<&mut Self>) -> (Pin<&mut Option<W>>, Pin<&mut R>) {
+    fn project(self: Pin<&mut Self>) -> (Pin<&mut Option<S::Wait>>, Pin<&mut R>) {
         // SAFETY: wait and rest are pinned with the list: nothing is moved out of them, and there is no other
         // drop than that of the fields.
         unsafe {
@@ -111,8 +135,8 @@ impl<W, R> Also<W, R> {
     }
 }
 
-impl<W: Future, R: Arms> Arms for Also<W, R> {
-    type Output = Either<W::Output, R::Output>;
+impl<S: Selectable, R: Arms> Arms for Also<S, R> {
+    type Output = Either<S::Output, R::Output>;
 
     const COUNT: usize = 1 + R::COUNT;
 
@@ -157,12 +181,43 @@ impl<W: Future, R: Arms> Arms for Also<W, R> {
         self.rest.watch(all);
     }
 
+    #[inline(always)]
+    fn enroll(self: Pin<&mut Self>, first: usize, waits: bool) -> bool {
+        let claimant = self.claim().claimant(first, waits);
+        let (wait, rest) = self.project();
+        // SAFETY: the claim is in the end of the list, which is pinned, and dropped after the waits.
+        let own = wait.as_pin_mut().is_some_and(|wait| unsafe { S::enroll(wait, claimant) });
+        rest.enroll(first + 1, waits) | own
+    }
+
+    #[inline(always)]
+    fn claim(&self) -> &Claim {
+        self.rest.claim()
+    }
+
+    fn notify(self: Pin<&mut Self>) {
+        let (wait, rest) = self.project();
+        if let Some(wait) = wait.as_pin_mut() {
+            S::notify(wait);
+        }
+        rest.notify();
+    }
+
     fn put_out(self: Pin<&mut Self>, index: usize) {
         let (mut wait, rest) = self.project();
         match index.checked_sub(1) {
             None => wait.set(None),
             Some(index) => rest.put_out(index),
         }
+    }
+}
+
+impl End {
+    /// Of a select that is about to look at its arms.
+    #[allow(clippy::new_without_default)]
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self { claim: Claim::new(), _pinned: PhantomPinned }
     }
 }
 
@@ -185,6 +240,18 @@ impl Arms for End {
     }
 
     fn watch(&self, _: &mut Vec<Watched>) {}
+
+    #[inline(always)]
+    fn enroll(self: Pin<&mut Self>, _: usize, _: bool) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    fn notify(self: Pin<&mut Self>) {}
 
     fn put_out(self: Pin<&mut Self>, index: usize) {
         unreachable!("there is no arm {index} beyond the last one");

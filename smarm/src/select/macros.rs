@@ -149,7 +149,7 @@ macro_rules! __select {
             _ => ::core::unreachable!(),
         }
     }};
-    (@list) => { $crate::select::End };
+    (@list) => { $crate::select::End::new() };
     (@list ($source:expr) $guard:tt $($rest:tt)*) => {
         $crate::select::Also::new(
             $crate::__select!(@guarded $guard {

@@ -9,6 +9,7 @@ use super::arms::Arms;
 use super::threads::wait_watching;
 use crate::actor::park::{self, Running};
 use crate::host;
+use crate::primitive::{Step, omits};
 use crate::sim;
 
 /// Which arm is looked at first.
@@ -32,7 +33,7 @@ pub enum Next {
 /// Gives the next outcome. `None` if all arms are out, or none is ready and the caller does not wait.
 #[track_caller]
 #[inline]
-pub fn next<A: Arms>(arms: Pin<&mut A>, order: Order, next: Next) -> Option<A::Output> {
+pub fn next<A: Arms>(mut arms: Pin<&mut A>, order: Order, next: Next) -> Option<A::Output> {
     if arms.all_out() {
         return None;
     }
@@ -40,6 +41,7 @@ pub fn next<A: Arms>(arms: Pin<&mut A>, order: Order, next: Next) -> Option<A::O
         Order::Fair => random_below(A::COUNT),
         Order::Biased => 0,
     };
+    let claimable = arms.as_mut().enroll(0, next == Next::Awaited);
     if next == Next::Immediate {
         let polled = {
             let _own_code = park::own_code();
@@ -51,7 +53,7 @@ pub fn next<A: Arms>(arms: Pin<&mut A>, order: Order, next: Next) -> Option<A::O
             Poll::Pending => None,
         };
     }
-    Some(wait(arms, start))
+    Some(wait(arms, start, claimable))
 }
 
 /// Polls all arms, once round from this one.
@@ -63,16 +65,39 @@ fn poll_from<A: Arms>(mut arms: Pin<&mut A>, start: usize, cx: &mut Context<'_>)
     }
 }
 
+/// As [`poll_from`], for arms of which a counterpart may decide for one.
+#[inline(never)]
+pub(super) fn poll_claimable<A: Arms>(
+    mut arms: Pin<&mut A>,
+    start: usize,
+    cx: &mut Context<'_>,
+) -> Poll<A::Output> {
+    if let Some(arm) = arms.claim().open() {
+        return arms.poll_between(arm, arm + 1, cx);
+    }
+    let polled = poll_from(arms.as_mut(), start, cx);
+    if polled.is_pending() && arms.claim().rest() && !omits(Step::WakeMissed) {
+        arms.notify();
+    }
+    polled
+}
+
 #[track_caller]
 #[inline]
-fn wait<A: Arms>(mut arms: Pin<&mut A>, start: usize) -> A::Output {
+fn wait<A: Arms>(mut arms: Pin<&mut A>, start: usize, claimable: bool) -> A::Output {
     let deadline = arms.deadline();
     let mut watched = Vec::new();
     if Running::current().is_none() && park::may_wait() && host::with_reactor(|reactor| reactor.is_none()) {
         arms.watch(&mut watched);
     }
     loop {
-        let poll = poll_fn(|cx| poll_from(arms.as_mut(), start, cx));
+        let poll = poll_fn(|cx| {
+            if claimable {
+                poll_claimable(arms.as_mut(), start, cx)
+            } else {
+                poll_from(arms.as_mut(), start, cx)
+            }
+        });
         let waited = if watched.is_empty() {
             park::wait_uncancelled_until(poll, deadline)
         } else {

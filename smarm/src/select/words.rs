@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use super::Selectable;
 use super::timer::{Readiness, Timer};
 use crate::JoinHandle;
 use crate::actor::park;
-use crate::channel::{Receiver, RecvError, SendFrom, Sender, Wait, oneshot};
+use crate::channel::{Claimant, Receiver, RecvError, SendError, SendFrom, Sender, Wait, oneshot};
 use crate::host::Direction;
 use crate::mutex::{Lock, Mutex};
+use crate::sync::mpmc;
 
 /// A receiver, by the kind of reference that it is received from with.
 #[diagnostic::on_unimplemented(
     message = "`recv` takes a receiver by reference, and `{Self}` is none",
-    note = "`recv(&receiver)` for channels, `recv(&mut receiver)` for oneshot channels; `future(f)` takes any future"
+    note = "`recv(&receiver)` for channels of one receiver or many, `recv(&mut receiver)` for oneshot channels; `future(f)` takes any future"
 )]
 pub trait Receives: Selectable {}
 
@@ -27,6 +29,12 @@ impl<'a, T> Selectable for &'a Receiver<T> {
     fn into_wait(self) -> Self::Wait {
         Wait::new(self)
     }
+
+    #[inline]
+    unsafe fn enroll(wait: Pin<&mut Self::Wait>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { wait.get_mut().enroll(claimant) }
+    }
 }
 
 impl<'a, T> Selectable for &'a mut Receiver<T> {
@@ -37,16 +45,57 @@ impl<'a, T> Selectable for &'a mut Receiver<T> {
     fn into_wait(self) -> Self::Wait {
         Wait::new(self)
     }
+
+    #[inline]
+    unsafe fn enroll(wait: Pin<&mut Self::Wait>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { wait.get_mut().enroll(claimant) }
+    }
+}
+
+impl<'a, T> Selectable for &'a mpmc::Receiver<T> {
+    type Output = Result<T, RecvError>;
+    type Wait = mpmc::Recv<'a, T>;
+
+    fn into_wait(self) -> Self::Wait {
+        self.recv_async()
+    }
+
+    #[inline]
+    unsafe fn enroll(wait: Pin<&mut Self::Wait>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { wait.enroll(claimant) }
+    }
+}
+
+impl<'a, T> Selectable for SendFrom<'a, T> {
+    type Output = Result<(), SendError<T>>;
+    type Wait = SendFrom<'a, T>;
+
+    #[inline]
+    fn into_wait(self) -> Self::Wait {
+        self
+    }
+
+    #[inline]
+    unsafe fn enroll(wait: Pin<&mut Self::Wait>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { wait.enroll(claimant) }
+    }
+
+    fn notify(wait: Pin<&mut Self::Wait>) {
+        wait.notify();
+    }
 }
 
 impl<T> Receives for &Receiver<T> {}
+impl<T> Receives for &mpmc::Receiver<T> {}
 impl<T> Receives for &mut Receiver<T> {}
 impl<T> Receives for &mut oneshot::Receiver<T> {}
 
 /// Ready when a message has come, which it gives; or when none will come, with an error.
 ///
-/// If another arm wins, the message stays in its channel. In a channel of capacity 0, a sender may then have left
-/// its message there, as it does when a receiver times out.
+/// If another arm wins, the message stays in its channel; in one of capacity 0, with its sender.
 #[inline]
 pub fn recv<R: Receives>(receiver: R) -> R {
     receiver

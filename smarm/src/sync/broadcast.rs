@@ -61,8 +61,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::{RecvError, TryRecvError};
 pub use receiver::{Receiver, Recv};
-pub use sender::{Closed, Sender};
+pub use sender::Sender;
 
+pub use super::departure::Closed;
+use super::departure::Departure;
 pub use crate::channel::SendError;
 use crate::channel::crowd::Crowd;
 
@@ -81,15 +83,13 @@ struct Shared<T> {
     ring: Mutex<Ring<T>>,
     /// That of the ring, to be looked at without its lock.
     tail: AtomicU64,
-    /// As `tail`.
-    receivers: AtomicUsize,
     senders: AtomicUsize,
     /// The last sender is gone.
     closed: AtomicBool,
     /// Receivers wait for messages, and for the end.
     arrivals: Crowd,
     /// Senders wait for the last receiver to leave.
-    departure: Crowd,
+    departure: Departure,
 }
 
 struct Ring<T> {
@@ -145,11 +145,10 @@ impl<T> Shared<T> {
         Shared {
             ring: Mutex::new(Ring { slots, tail: 0, receivers: 0 }),
             tail: AtomicU64::new(0),
-            receivers: AtomicUsize::new(0),
             senders: AtomicUsize::new(1),
             closed: AtomicBool::new(false),
             arrivals: Crowd::new(),
-            departure: Crowd::new(),
+            departure: Departure::new(),
         }
     }
 
@@ -162,7 +161,7 @@ impl<T> Shared<T> {
     fn subscribe(&self) -> u64 {
         let mut ring = self.ring();
         ring.receivers += 1;
-        self.receivers.store(ring.receivers, SeqCst);
+        self.departure.arrive();
         ring.tail
     }
 

@@ -51,8 +51,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use receiver::{Changed, Receiver};
-pub use sender::{Closed, Sender};
+pub use sender::Sender;
 
+pub use super::departure::Closed;
+use super::departure::Departure;
 use crate::channel::crowd::Crowd;
 pub use crate::channel::{RecvError, RecvTimeoutError, SendError};
 
@@ -68,13 +70,12 @@ struct Shared<T> {
     /// Changed with the value, under its lock.
     version: AtomicU64,
     senders: AtomicUsize,
-    receivers: AtomicUsize,
     /// The last sender is gone.
     closed: AtomicBool,
     /// Receivers wait for changes, and for the end.
     changes: Crowd,
     /// Senders wait for the last receiver to leave.
-    departure: Crowd,
+    departure: Departure,
 }
 
 impl<T> Shared<T> {

@@ -77,18 +77,20 @@ struct Model {
     capacity: Option<usize>,
     queue: VecDeque<u32>,
     waiting: VecDeque<u32>,
-    /// Of a rendezvous: offers of receives that no sender has taken, ...
-    permits: usize,
-    /// ... and receives that have made one.
-    offering: usize,
+    /// Of a rendezvous: receives that wait and were not woken.
+    offers: VecDeque<usize>,
     closed: bool,
     next: u32,
 }
 
 impl Model {
     fn new(capacity: Option<usize>) -> Self {
-        let (queue, waiting) = Default::default();
-        Model { capacity, queue, waiting, permits: 0, offering: 0, closed: false, next: 0 }
+        let (queue, waiting, offers) = Default::default();
+        Model { capacity, queue, waiting, offers, closed: false, next: 0 }
+    }
+
+    fn is_rendezvous(&self) -> bool {
+        self.capacity == Some(0)
     }
 
     fn message(&mut self) -> u32 {
@@ -99,7 +101,7 @@ impl Model {
     fn has_room(&self) -> bool {
         match self.capacity {
             None => true,
-            Some(0) => self.permits > 0,
+            Some(0) => !self.offers.is_empty(),
             Some(capacity) => self.queue.len() < capacity,
         }
     }
@@ -107,45 +109,56 @@ impl Model {
     /// What a sender does that need not wait.
     fn push(&mut self, message: u32) {
         self.queue.push_back(message);
-        self.permits = self.permits.saturating_sub(1);
+        self.offers.pop_front();
     }
 
-    /// A receive begins. Says whether it has made an offer.
-    fn offer(&mut self) -> bool {
-        if self.capacity != Some(0) || self.queue.len() + self.permits > self.offering {
-            return false;
-        }
-        self.offering += 1;
-        self.permits += 1;
-        if let Some(message) = self.waiting.pop_front() {
-            self.push(message);
-        }
-        true
+    /// What a sender does that waits.
+    fn wait(&mut self, message: u32) {
+        self.waiting.push_back(message);
+        self.offers.pop_front();
     }
 
-    /// A receive gives up.
-    fn withdraw(&mut self, offered: bool) {
-        if offered {
-            self.offering -= 1;
-            self.permits = self.permits.saturating_sub(1);
-        }
+    /// How many messages a receiver can take.
+    fn there(&self) -> usize {
+        self.queue.len() + if self.is_rendezvous() { self.waiting.len() } else { 0 }
     }
 
-    fn pop(&mut self, offered: bool) -> Option<u32> {
-        let message = self.queue.pop_front()?;
-        self.offering -= usize::from(offered);
-        if self.capacity != Some(0)
+    fn pop(&mut self) -> Option<u32> {
+        let queued = self.queue.pop_front();
+        if self.is_rendezvous() {
+            return queued.or_else(|| self.waiting.pop_front());
+        }
+        if queued.is_some()
             && let Some(next) = self.waiting.pop_front()
         {
             self.queue.push_back(next);
         }
-        Some(message)
+        queued
+    }
+
+    /// A receive was polled, and was ready or waits.
+    fn polled(&mut self, receive: usize, ready: bool) {
+        if ready {
+            self.offers.retain(|offer| *offer != receive);
+        } else if self.is_rendezvous() && !self.offers.contains(&receive) {
+            self.offers.push_back(receive);
+        }
+    }
+
+    /// A receive that waits gives up; if it was woken, another one is.
+    fn give_up(&mut self, receive: usize) {
+        let waited = self.offers.contains(&receive);
+        self.offers.retain(|offer| *offer != receive);
+        if !waited && self.there() > 0 {
+            self.offers.pop_front();
+        }
     }
 
     /// No receiver takes more, or no sender sends more.
     fn close(&mut self) {
         self.closed = true;
         self.waiting.clear();
+        self.offers.clear();
     }
 }
 
@@ -180,12 +193,12 @@ impl Senders {
                 let sent = send.poll();
                 if model.closed {
                     assert_eq!(sent, Poll::Ready(Err(SendError(message))));
-                } else if model.waiting.is_empty() && model.has_room() {
+                } else if !model.is_rendezvous() && model.waiting.is_empty() && model.has_room() {
                     assert_eq!(sent, Poll::Ready(Ok(())));
                     model.push(message);
                 } else {
                     assert_eq!(sent, Poll::Pending);
-                    model.waiting.push_back(message);
+                    model.wait(message);
                     self.sends.push((message, send));
                 }
             }
@@ -214,6 +227,9 @@ impl Senders {
             }
             _ => {}
         }
+        if self.all_gone() {
+            model.offers.clear(); // All are woken.
+        }
     }
 
     fn all_gone(&self) -> bool {
@@ -239,56 +255,38 @@ pub(super) fn one_receiver(config: Config, cases: u32, capacity: Option<usize>) 
         let mut rx = Some(rx);
         let mut senders = Senders { handle: Some(tx), sends: Vec::new() };
         let mut model = Model::new(capacity);
-        // The receiver's own wait, by `poll_recv`: whether it has made an offer, and its waker.
-        let mut wait: Option<(bool, Wakes)> = None;
+        // The receiver's own wait, by `poll_recv`.
+        let mut wait: Option<Wakes> = None;
         for step in program {
             senders.step(&mut model, *step);
             let finished = model.closed || senders.all_gone();
-            let offered = wait.as_ref().is_some_and(|wait| wait.0);
             match (*step, &mut rx) {
                 (Step::TryRecv, Some(rx)) => {
-                    let own = !offered && model.offer();
-                    let popped = model.pop(offered || own);
-                    if popped.is_none() {
-                        model.withdraw(own);
-                    } else {
-                        // The message used the offer of the wait, if there was one.
-                        wait = wait.take().map(|(_, wakes)| (false, wakes));
-                    }
-                    let expected = expect(popped, finished, TryRecvError::Empty, TryRecvError::Closed);
+                    let expected = expect(model.pop(), finished, TryRecvError::Empty, TryRecvError::Closed);
                     assert_eq!(rx.try_recv(), expected);
                 }
                 (Step::StartRecv | Step::PollRecv(_), Some(rx)) => {
                     let wakes = Wakes::default();
                     let polled = rx.poll_recv(&mut Context::from_waker(&wakes.waker()));
-                    let offered = offered || model.offer();
-                    match model.pop(offered) {
-                        Some(message) => {
-                            assert_eq!(polled, Poll::Ready(Ok(message)));
-                            wait = None;
-                        }
-                        None if finished => {
-                            assert_eq!(polled, Poll::Ready(Err(RecvError::Closed)));
-                            model.withdraw(offered);
-                            wait = None;
-                        }
-                        None => {
-                            assert_eq!(polled, Poll::Pending);
-                            wait = Some((offered, wakes));
-                        }
+                    let popped = model.pop();
+                    let ready = popped.is_some() || finished;
+                    model.polled(0, ready);
+                    wait = (!ready).then_some(wakes);
+                    let expected = expect(popped, finished, None, Some(RecvError::Closed));
+                    match expected {
+                        Ok(message) => assert_eq!(polled, Poll::Ready(Ok(message))),
+                        Err(Some(closed)) => assert_eq!(polled, Poll::Ready(Err(closed))),
+                        Err(None) => assert_eq!(polled, Poll::Pending),
                     }
                 }
                 (Step::DropRecv(_), Some(rx)) => {
                     // A receive that is dropped half-way takes the place of the wait, if there is one.
                     let polled = crate::poll_once(pin!(rx.recv_async()));
-                    let offered = offered || model.offer();
                     wait = None;
-                    match model.pop(offered) {
+                    model.polled(0, true);
+                    match model.pop() {
                         Some(message) => assert_eq!(polled, Poll::Ready(Ok(message))),
-                        None => {
-                            model.withdraw(offered);
-                            assert_eq!(polled.is_ready(), finished);
-                        }
+                        None => assert_eq!(polled.is_ready(), finished),
                     }
                 }
                 (Step::DropReceiver, receiver @ Some(_)) => {
@@ -304,9 +302,9 @@ pub(super) fn one_receiver(config: Config, cases: u32, capacity: Option<usize>) 
                 _ => {}
             }
             senders.check_wakes(&model);
-            if let (Some((_, wakes)), Some(rx)) = (&wait, &rx) {
+            if let (Some(wakes), Some(rx)) = (&wait, &rx) {
                 // Who closes needs nobody to wake it.
-                let news = !model.queue.is_empty() || (senders.all_gone() && !model.closed);
+                let news = model.there() > 0 || (senders.all_gone() && !model.closed);
                 assert!(!news || wakes.count() > 0, "the receiver sleeps on");
                 assert_eq!(rx.len(), model.queue.len());
             }
@@ -320,61 +318,57 @@ pub(super) fn many_receivers(config: Config, cases: u32, capacity: Option<usize>
         let mut receivers = vec![Arc::new(rx)];
         let mut senders = Senders { handle: Some(tx), sends: Vec::new() };
         let mut model = Model::new(capacity);
-        let mut receives: Vec<(bool, Pending<Result<u32, RecvError>>)> = Vec::new();
+        let mut receives: Vec<(usize, Pending<Result<u32, RecvError>>)> = Vec::new();
+        let mut numbers = 0..;
         for step in program {
             senders.step(&mut model, *step);
             let finished = model.closed || senders.all_gone();
             match (*step, receivers.last()) {
                 (Step::TryRecv, Some(rx)) => {
-                    let own = model.offer();
-                    let popped = model.pop(own);
-                    if popped.is_none() {
-                        model.withdraw(own);
-                    }
-                    let expected = expect(popped, finished, TryRecvError::Empty, TryRecvError::Closed);
+                    let expected = expect(model.pop(), finished, TryRecvError::Empty, TryRecvError::Closed);
                     assert_eq!(rx.try_recv(), expected);
                 }
                 (Step::StartRecv, Some(rx)) => {
                     let rx = Arc::clone(rx);
                     let mut receive = Pending::new(async move { rx.recv_async().await });
                     let polled = receive.poll();
-                    let offered = model.offer();
-                    match model.pop(offered) {
+                    match model.pop() {
                         Some(message) => assert_eq!(polled, Poll::Ready(Ok(message))),
-                        None if finished => {
-                            model.withdraw(offered);
-                            assert_eq!(polled, Poll::Ready(Err(RecvError::Closed)));
-                        }
+                        None if finished => assert_eq!(polled, Poll::Ready(Err(RecvError::Closed))),
                         None => {
                             assert_eq!(polled, Poll::Pending);
-                            receives.push((offered, receive));
+                            let number = numbers.next().expect("there are enough");
+                            model.polled(number, false);
+                            receives.push((number, receive));
                         }
                     }
                 }
                 (Step::PollRecv(n), _) if !receives.is_empty() => {
                     let n = n % receives.len();
-                    let (offered, receive) = &mut receives[n];
+                    let (number, receive) = &mut receives[n];
                     let woken = receive.is_woken();
-                    match receive.poll() {
+                    let polled = receive.poll();
+                    model.polled(*number, polled.is_ready());
+                    match polled {
                         Poll::Ready(Ok(message)) => {
-                            assert!(woken, "who is not woken leaves the message to who is");
-                            assert_eq!(model.pop(*offered), Some(message));
+                            let may = woken || model.is_rendezvous();
+                            assert!(may, "who is not woken leaves the message to who is");
+                            assert_eq!(model.pop(), Some(message));
                         }
                         Poll::Ready(Err(error)) => {
-                            assert_eq!((error, finished, model.queue.len()), (RecvError::Closed, true, 0));
-                            model.withdraw(*offered);
+                            assert_eq!((error, finished, model.there()), (RecvError::Closed, true, 0));
                         }
                         Poll::Pending => {
-                            assert!(!woken || (model.queue.is_empty() && !finished));
+                            assert!(!woken || (model.there() == 0 && !finished));
                             continue;
                         }
                     }
                     receives.remove(n);
                 }
                 (Step::DropRecv(n), _) if !receives.is_empty() => {
-                    let (offered, receive) = receives.remove(n % receives.len());
+                    let (number, receive) = receives.remove(n % receives.len());
                     drop(receive);
-                    model.withdraw(offered);
+                    model.give_up(number);
                 }
                 (Step::CloneReceiver, Some(rx)) => {
                     let clone = mpmc::Receiver::clone(rx);
@@ -395,7 +389,7 @@ pub(super) fn many_receivers(config: Config, cases: u32, capacity: Option<usize>
             }
             senders.check_wakes(&model);
             let woken = receives.iter().filter(|(_, receive)| receive.is_woken()).count();
-            let needed = if model.closed || senders.all_gone() { receives.len() } else { model.queue.len() };
+            let needed = if model.closed || senders.all_gone() { receives.len() } else { model.there() };
             assert!(woken >= needed.min(receives.len()), "{woken} receivers are woken, for {needed}");
             if let Some(rx) = receivers.last() {
                 assert_eq!(rx.len(), model.queue.len());

@@ -255,12 +255,11 @@ impl<T> Drop for Receiver<T> {
         let dropped: Vec<_> =
             (first..ring.tail).filter_map(|position| ring.slot(position).give_up()).collect();
         ring.receivers -= 1;
-        self.shared.receivers.store(ring.receivers, SeqCst);
-        let last = ring.receivers == 0;
+        let last = self.shared.departure.leave();
         drop(ring);
         drop(own_code);
         if last {
-            self.shared.departure.wake_all();
+            self.shared.departure.wake();
         }
         drop(dropped);
     }

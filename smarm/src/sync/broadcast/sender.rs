@@ -1,18 +1,14 @@
 //! The sending half.
 
 use std::fmt;
-use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use super::receiver::Receiver;
 use super::{SendError, Shared};
 use crate::actor::park;
-use crate::channel::crowd::{Attend, Crowd};
+use crate::sync::departure::closed_family;
 
 /// The half that sends. Clones send to the same receivers.
 pub struct Sender<T> {
@@ -85,7 +81,7 @@ impl<T> Sender<T> {
 
     /// How many receivers there are.
     pub fn receiver_count(&self) -> usize {
-        self.shared.receivers.load(SeqCst)
+        self.shared.departure.receivers()
     }
 
     /// Whether there is no receiver, so that a send would fail.
@@ -98,45 +94,7 @@ impl<T> Sender<T> {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Waits until there is no receiver.
-    ///
-    /// # Panics
-    /// Where a wait would block others, as in a future that an actor awaits: see
-    /// [`closed_async`](Self::closed_async). Unwinds when the caller's [scope](crate::cancel) is over.
-    #[track_caller]
-    pub fn closed(&self) {
-        park::wait_uncancelled(self.closed_async());
-    }
-
-    /// Waits until there is no receiver, at most for `timeout`. Says whether there is none. A scope that
-    /// is over, and the killing of an actor that unwinds, end the wait sooner.
-    ///
-    /// # Panics
-    /// As [`closed`](Self::closed).
-    #[track_caller]
-    pub fn closed_timeout(&self, timeout: Duration) -> bool {
-        self.closed_until(park::now().checked_add(timeout))
-    }
-
-    /// As [`closed_timeout`](Self::closed_timeout), until `deadline`.
-    ///
-    /// # Panics
-    /// As [`closed`](Self::closed).
-    #[track_caller]
-    pub fn closed_deadline(&self, deadline: Instant) -> bool {
-        self.closed_until(Some(deadline))
-    }
-
-    #[track_caller]
-    fn closed_until(&self, deadline: Option<Instant>) -> bool {
-        park::wait_until(self.closed_async(), deadline).is_ok() || self.is_closed()
-    }
-
-    /// Ready when there is no receiver. Dropped half-way, it leaves no trace.
-    pub fn closed_async(&self) -> Closed<'_> {
-        let attend = Attend::new(&self.shared.departure);
-        Closed { receivers: &self.shared.receivers, attend }
-    }
+    closed_family!();
 }
 
 impl<T> Clone for Sender<T> {
@@ -158,29 +116,5 @@ impl<T> Drop for Sender<T> {
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("receivers", &self.receiver_count()).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`Sender::closed_async`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct Closed<'a> {
-    receivers: &'a std::sync::atomic::AtomicUsize,
-    attend: Attend<&'a Crowd>,
-}
-
-impl Future for Closed<'_> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let receivers = self.receivers;
-        // SAFETY: the only field that is pinned with the future, which is not moved out of it.
-        let attend = unsafe { self.map_unchecked_mut(|this| &mut this.attend) };
-        attend.poll(cx, || receivers.load(SeqCst) == 0)
-    }
-}
-
-impl fmt::Debug for Closed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
     }
 }

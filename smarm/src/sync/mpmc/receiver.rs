@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
@@ -12,7 +11,8 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 
 use crate::actor::park::{self, Interrupt};
-use crate::channel::{Receive, Receivers, RecvError, RecvTimeoutError, TryRecvError};
+use crate::channel::iterators::iterators;
+use crate::channel::{Claimant, Receive, Receivers, RecvError, RecvTimeoutError, TryRecvError};
 
 /// A half that receives. Clones receive from the same channel: each message goes to one of them. When
 /// the last one is dropped, so are the messages that were not received.
@@ -41,9 +41,8 @@ impl<T> Receiver<T> {
         match self.try_recv() {
             Ok(message) => Ok(message),
             Err(TryRecvError::Closed) => Err(RecvError::Closed),
-            Err(TryRecvError::Empty) => {
-                park::wait(self.recv_async()).unwrap_or_else(|interrupt| Err(interrupt.into()))
-            }
+            Err(TryRecvError::Empty) => park::wait(self.recv_firmly())
+                .unwrap_or_else(|interrupt| self.last_look().ok_or(interrupt.into())),
         }
     }
 
@@ -80,11 +79,26 @@ impl<T> Receiver<T> {
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        match park::wait_until(self.recv_async(), deadline) {
-            Ok(received) => received.map_err(|_| RecvTimeoutError::Closed),
-            Err(Interrupt::TimedOut) => Err(RecvTimeoutError::TimedOut),
-            Err(Interrupt::Cancelled) => Err(RecvTimeoutError::Cancelled),
-        }
+        let interrupt = match park::wait_until(self.recv_firmly(), deadline) {
+            Ok(received) => return received.map_err(|_| RecvTimeoutError::Closed),
+            Err(interrupt) => interrupt,
+        };
+        self.last_look().ok_or(match interrupt {
+            Interrupt::TimedOut => RecvTimeoutError::TimedOut,
+            Interrupt::Cancelled => RecvTimeoutError::Cancelled,
+        })
+    }
+
+    /// For a wait after which, if it is interrupted, comes a [last look](Self::last_look).
+    fn recv_firmly(&self) -> Recv<'_, T> {
+        // SAFETY: as in `recv_async`.
+        Recv { receive: unsafe { Receive::new(&self.channel) }.firm(), _receiver: PhantomData }
+    }
+
+    /// After a wait that was interrupted: a message that came meanwhile.
+    #[cold]
+    fn last_look(&self) -> Option<T> {
+        self.channel.try_recv().ok()
     }
 
     /// Receives a message in async code.
@@ -191,13 +205,27 @@ pub struct Recv<'a, T> {
     _receiver: PhantomData<&'a Receivers<T>>,
 }
 
+impl<T> Recv<'_, T> {
+    fn receive(self: Pin<&mut Self>) -> Pin<&mut Receive<T>> {
+        // SAFETY: the only field that is pinned with the future, which is not moved out of it.
+        unsafe { self.map_unchecked_mut(|this| &mut this.receive) }
+    }
+
+    /// Says whether it is one that a counterpart can claim: this arm of a select.
+    ///
+    /// # Safety
+    /// The future is dropped before the select ends.
+    pub(crate) unsafe fn enroll(self: Pin<&mut Self>, claimant: Claimant) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.receive().enroll(claimant) }
+    }
+}
+
 impl<T> Future for Recv<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the only field that is pinned with the future, which is not moved out of it.
-        let receive = unsafe { self.map_unchecked_mut(|this| &mut this.receive) };
-        receive.poll(cx).map_err(|_| RecvError::Closed)
+        self.receive().poll(cx).map_err(|_| RecvError::Closed)
     }
 }
 
@@ -207,65 +235,4 @@ impl<T> fmt::Debug for Recv<'_, T> {
     }
 }
 
-/// Waits for message after message, see [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Takes the messages that are there, see [`Receiver::try_iter`].
-#[derive(Debug)]
-pub struct TryIter<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-/// Owns the receiver, and waits for message after message until the channel is closed.
-#[derive(Debug)]
-pub struct IntoIter<T> {
-    receiver: Receiver<T>,
-}
-
-impl<T> Iterator for Iter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> Iterator for TryIter<'_, T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.receiver.recv().ok()
-    }
-}
-
-impl<T> FusedIterator for Iter<'_, T> {}
-impl<T> FusedIterator for IntoIter<T> {}
-
-impl<'a, T> IntoIterator for &'a Receiver<T> {
-    type Item = T;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T> IntoIterator for Receiver<T> {
-    type Item = T;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self }
-    }
-}
+iterators!();

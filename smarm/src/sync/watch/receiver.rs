@@ -26,7 +26,7 @@ impl<T> RefUnwindSafe for Receiver<T> {}
 
 impl<T> Receiver<T> {
     pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
-        shared.receivers.fetch_add(1, SeqCst);
+        shared.departure.arrive();
         Receiver { seen: shared.version.load(SeqCst), shared: Arc::clone(shared) }
     }
 
@@ -197,15 +197,15 @@ impl<T> Receiver<T> {
 
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
-        self.shared.receivers.fetch_add(1, SeqCst);
+        self.shared.departure.arrive();
         Receiver { shared: Arc::clone(&self.shared), seen: self.seen }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        if self.shared.receivers.fetch_sub(1, SeqCst) == 1 {
-            self.shared.departure.wake_all();
+        if self.shared.departure.leave() {
+            self.shared.departure.wake();
         }
     }
 }
