@@ -23,12 +23,13 @@
 //! pay for that.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::home::Home;
 use super::local::{Local, Place};
 use super::park::own_code;
+use crate::primitive::{Mutex, MutexGuard, Step, omits};
 use crate::timer::due::{Due, Owner, Ring};
 use crate::timer::wheel::{Key, Wheel};
 use crate::timer::{clock, elsewhere};
@@ -164,7 +165,7 @@ impl<A: Action> Ring for Alarm<A> {
     fn ring(&self) {
         let mut state = self.lock();
         let action = state.action.take();
-        state.rung = action.is_some();
+        state.rung = action.is_some() && !omits(Step::NoteRung);
         drop(state);
         if let Some(left) = action.and_then(A::act) {
             self.lock().action = Some(left);
