@@ -344,19 +344,31 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 }
 
 /// A thread-local of a model thread; see [`std::thread::LocalKey`].
-pub(crate) struct LocalKey<T: 'static>(pub(crate) &'static engine::thread::LocalKey<T>);
+pub(crate) struct LocalKey<T: 'static> {
+    pub(crate) key: &'static engine::thread::LocalKey<T>,
+    /// Its first value, which it has for who is unwound after a failure.
+    pub(crate) first: fn() -> T,
+}
 
 impl<T: Copy> LocalKey<cell::Cell<T>> {
     pub(crate) fn get(&'static self) -> T {
-        self.0.with(cell::Cell::get)
+        if panicking() {
+            return (self.first)().get();
+        }
+        self.key.with(cell::Cell::get)
     }
 
     pub(crate) fn set(&'static self, value: T) {
-        self.0.with(|cell| cell.set(value));
+        if !panicking() {
+            self.key.with(|cell| cell.set(value));
+        }
     }
 
     pub(crate) fn replace(&'static self, value: T) -> T {
-        self.0.with(|cell| cell.replace(value))
+        if panicking() {
+            return (self.first)().get();
+        }
+        self.key.with(|cell| cell.replace(value))
     }
 }
 
@@ -366,7 +378,7 @@ macro_rules! modelled_thread_local {
         $(#[$attribute])*
         static $name: $crate::primitive::LocalKey<$type> = {
             $crate::primitive::engine::thread_local!(static KEY: $type = $value);
-            $crate::primitive::LocalKey(&KEY)
+            $crate::primitive::LocalKey { key: &KEY, first: || $value }
         };
     };
 }
