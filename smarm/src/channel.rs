@@ -68,7 +68,7 @@ mod sending;
 mod shared;
 mod sink;
 mod stream;
-#[cfg(test)]
+#[cfg(any(test, smarm_fuzz))]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

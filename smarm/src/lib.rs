@@ -16,6 +16,9 @@ mod config;
 mod context;
 mod current;
 pub mod fs;
+#[cfg(all(any(test, smarm_fuzz), not(smarm_loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 pub mod hooks;
 pub mod host;

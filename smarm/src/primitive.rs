@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | any | `std`, re-exported | nothing is added, not even a call |
 //! | tests with `--cfg smarm_loom` | `modelled`, on loom | models try all interleavings, and all values that a load may give |
+//! | with `--cfg smarm_shuttle` besides | `modelled`, on Shuttle | larger compositions are tried in many interleavings, drawn at random |
 //!
 //! A model stands beside the protocol that it checks, in a file `models.rs`, and calls the protocol's own code.
 //! `tests/models` builds and runs all of them.
@@ -28,11 +29,18 @@
 //! that order. So a race on data that nothing but such a pair of fences orders would not be seen. Where data is
 //! handed on, smarm has `Release` and `Acquire` on one word.
 //!
+//! Shuttle knows no orderings: with it, everything is sequentially consistent, and a flaw that weakens one is none.
+//!
 //! # Planted bugs
 //! A check that nobody has seen fail is no check. Each property has models with a bug in it, which must panic:
 //! an ordering is weakened, an operation skipped or torn, or a step left out; see `flaw`. Orderings are changed
 //! from outside, by the place of the operation; only where a whole step is left out does the code ask
 //! [`omits`], which is `false` at compile time in every other build.
+
+#[cfg(all(test, smarm_loom, not(smarm_shuttle)))]
+pub(crate) use loom as engine;
+#[cfg(all(test, smarm_loom, smarm_shuttle))]
+pub(crate) use shuttle as engine;
 
 #[cfg(all(test, smarm_loom))]
 pub(crate) mod flaw;
@@ -76,6 +84,10 @@ pub(crate) enum Step {
     LookUnderLock,
     /// A select wakes the counterpart that came while it was looking.
     WakeMissed,
+    /// A receive that is given up wakes the next one for the message that it leaves behind.
+    WakeNext,
+    /// An alarm that rings notes that it has.
+    NoteRung,
     /// The last actor's end wakes the workers of a runtime that shuts down.
     LastEnd,
 }

@@ -3,8 +3,6 @@
 pub(crate) mod clock;
 pub(crate) mod due;
 pub(crate) mod elsewhere;
-#[cfg(test)]
-mod model;
 pub(crate) mod wheel;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -23,12 +23,13 @@
 //! pay for that.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::home::{Home, Returned};
 use super::local::{Local, Place};
 use super::park::{own_code, rouse};
+use crate::primitive::{Mutex, MutexGuard, Step, omits};
 use crate::timer::due::{Due, Owner, Ring};
 use crate::timer::wheel::{Key, Wheel};
 use crate::timer::{clock, elsewhere};
@@ -169,7 +170,7 @@ impl<A: Action> Ring for Alarm<A> {
     fn ring(&self, owner: Owner, release: &mut dyn FnMut(Key)) {
         let mut state = self.lock();
         let action = state.action.take();
-        state.rung = action.is_some();
+        state.rung = action.is_some() && !omits(Step::NoteRung);
         let key = state.take_key(owner);
         drop(state);
         if let Some(key) = key {

@@ -111,7 +111,7 @@ static GROW: Mutex<[Option<Reservation>; AREAS]> = Mutex::new([const { None }; A
 const STEP: usize = 4096;
 
 #[cfg(all(test, smarm_loom))]
-pub(crate) use self::modelled::slot;
+pub(crate) use self::modelled::{all, slot};
 
 /// The slot with this index, which must have been handed out by [`prepare`] before.
 #[cfg(not(all(test, smarm_loom)))]
@@ -167,6 +167,7 @@ fn grow(table: &Table, index: u32) -> Result<(), StackError> {
 }
 
 /// All slots that were ever handed out, live or not: for shutdown, dumps and reports.
+#[cfg(not(all(test, smarm_loom)))]
 pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
     Area::all().flat_map(|area| {
         let grown = area.grown().min(TABLES[area.id()].mapped.load(Acquire) as u32);
@@ -205,5 +206,10 @@ pub(crate) mod modelled {
     /// As the real one.
     pub(crate) fn slot(index: u32) -> &'static Slot {
         SLOTS.with_borrow(|slots| slots[index as usize])
+    }
+
+    /// As the real one.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Slot> {
+        SLOTS.with_borrow(Clone::clone).into_iter()
     }
 }

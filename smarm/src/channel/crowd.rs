@@ -19,13 +19,13 @@
 
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::rouse;
-use crate::primitive::MutexGuard;
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::SeqCst;
+use crate::primitive::{MutexGuard, constant};
 
 /// How many are woken at once.
 const BATCH: usize = 32;
@@ -37,8 +37,10 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    pub(crate) const fn new() -> Self {
-        Crowd { waiters: Waiters::new(), waiting: AtomicUsize::new(0) }
+    constant! {
+        pub(crate) const fn new() -> Self {
+            Crowd { waiters: Waiters::new(), waiting: AtomicUsize::new(0) }
+        }
     }
 
     /// Step 2, once the event can be seen by sequentially consistent loads.

@@ -37,12 +37,9 @@
 //! later messages); messages handed over to a waiter's own place (one that is given up brings its message
 //! back, after later ones have been received); a lock around everything (senders wait for receivers).
 
-use std::cell::UnsafeCell;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::bound::Bound;
@@ -54,7 +51,9 @@ use super::send::Sender;
 use super::shared::Shared;
 use super::waitlist::{Node, WaitList, Waiters};
 use crate::actor::park::{OwnCode, own_code, rouse};
-use crate::primitive::MutexGuard;
+use crate::primitive::atomic::AtomicUsize;
+use crate::primitive::atomic::Ordering::{AcqRel, Relaxed};
+use crate::primitive::{MutexGuard, Step, UnsafeCell, omits};
 
 /// How many waiters are woken at once.
 const BATCH: usize = 16;
@@ -208,7 +207,7 @@ impl<'a, T> Side<'a, T> {
         if own.is_none() {
             // It was notified. Step 4.
             // SAFETY: this is the side.
-            let left_behind = unsafe { self.shared.list.is_ready() };
+            let left_behind = !omits(Step::WakeNext) && unsafe { self.shared.list.is_ready() };
             let next = left_behind.then(|| self.waiters.pop_front()).flatten();
             return (next.map(|(waker, _)| waker), None);
         }

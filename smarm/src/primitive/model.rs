@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::panicking;
 
-use loom::sync::atomic::AtomicBool;
-pub(crate) use loom::thread::spawn;
-use loom::thread::{self, Thread};
-
+use super::engine::sync::atomic::AtomicBool;
+pub(crate) use super::engine::thread::spawn;
+use super::engine::thread::{self, Thread};
 use super::flaw::{Flaw, plant};
 
 /// Tries what the model can do: all of it with `SMARM_MODELS=deep`, else all with at most so many
 /// preemptions, or as many as `LOOM_MAX_PREEMPTIONS` says.
+#[cfg(not(smarm_shuttle))]
 pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 100_000;
@@ -34,6 +34,23 @@ pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static
         model();
     });
     eprintln!("{} executions", runs.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+/// Tries so many interleavings for each preemption of the bound; `SMARM_MODELS=deep` tries a hundred times as many.
+/// Half are drawn evenly, half with few preemptions, at places drawn at random: the latter find what needs some few
+/// threads to change at the right places (S. Burckhardt et al., *A Randomized Scheduler with Probabilistic Guarantees
+/// of Finding Bugs*, ASPLOS 2010).
+#[cfg(smarm_shuttle)]
+pub(crate) fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let deep = env::var("SMARM_MODELS").is_ok_and(|how| how == "deep");
+    let runs = if deep { 100_000 } else { 1000 } * preemptions.max(1);
+    let model = Arc::new(move || {
+        KEPT.take();
+        model();
+    });
+    let again = model.clone();
+    shuttle::check_pct(move || again(), runs, preemptions.max(1) + 1);
+    shuttle::check_random(move || model(), runs);
 }
 
 /// As [`check`], with this bug in it.

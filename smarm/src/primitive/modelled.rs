@@ -1,15 +1,19 @@
-//! The primitives on loom: each access asks whether a [`flaw`](super::flaw) is planted at its place.
+//! The primitives on loom or Shuttle (the engine): each access asks whether a [`flaw`](super::flaw) is planted at its
+//! place.
 //!
-//! Cells and atomics are loom's from their making on. A [`Mutex`] is made loom's at its first use, so that it can
-//! be made in a `const fn`; a lock orders nothing before that.
+//! Cells and atomics are the engine's from their making on; Shuttle has no cells, as it changes threads nowhere else.
+//! A [`Mutex`] is made the engine's at its first use, so that it can be made in a `const fn`; a lock orders nothing
+//! before that.
 //!
-//! When a model has failed, its threads are unwound outside of loom. What their destructors do then goes to plain
+//! When a model has failed, its threads are unwound outside of the engine. What their destructors do then goes to plain
 //! values (`after`), so that the failure is what is reported.
 
 use std::cell::{self, OnceCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::LockResult;
 use std::thread::panicking;
+
+use super::engine;
 
 /// See [`std::sync::atomic`].
 pub(crate) mod atomic {
@@ -19,7 +23,7 @@ pub(crate) mod atomic {
     pub(crate) use std::sync::atomic::Ordering;
     use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
-    use loom::sync::atomic as model;
+    use super::super::engine::sync::atomic as model;
 
     use super::super::flaw::{Op, Wrong, wrong};
 
@@ -217,17 +221,38 @@ pub(crate) mod atomic {
     }
 }
 
+#[cfg(not(smarm_shuttle))]
+use loom::cell::UnsafeCell as Tracked;
+
+/// Nothing to be seen: Shuttle's threads change at atomics and locks only.
+#[cfg(smarm_shuttle)]
+#[derive(Debug)]
+struct Tracked<T>(T);
+
+#[cfg(smarm_shuttle)]
+impl<T> Tracked<T> {
+    fn new(value: T) -> Self {
+        Self(value)
+    }
+    fn with(&self, f: impl FnOnce(*const T)) {
+        f(&raw const self.0);
+    }
+    fn with_mut(&self, f: impl FnOnce(*mut T)) {
+        f((&raw const self.0).cast_mut());
+    }
+}
+
 /// A cell whose accesses must be ordered; see [`std::cell::UnsafeCell`].
 #[derive(Debug)]
 pub(crate) struct UnsafeCell<T: ?Sized> {
-    tracked: loom::cell::UnsafeCell<()>,
+    tracked: Tracked<()>,
     value: cell::UnsafeCell<T>,
 }
 
 impl<T> UnsafeCell<T> {
     #[track_caller]
     pub(crate) fn new(value: T) -> Self {
-        Self { tracked: loom::cell::UnsafeCell::new(()), value: cell::UnsafeCell::new(value) }
+        Self { tracked: Tracked::new(()), value: cell::UnsafeCell::new(value) }
     }
 
     pub(crate) fn into_inner(self) -> T {
@@ -262,7 +287,7 @@ pub(crate) fn read_only<T>(cell: &UnsafeCell<T>) -> *const T {
 /// See [`std::sync::Mutex`]. Never poisoned.
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {
-    lock: OnceCell<loom::sync::Mutex<()>>,
+    lock: OnceCell<engine::sync::Mutex<()>>,
     value: cell::UnsafeCell<T>,
 }
 
@@ -278,7 +303,7 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        let held = || self.lock.get_or_init(|| loom::sync::Mutex::new(())).lock().expect("never poisoned");
+        let held = || self.lock.get_or_init(|| engine::sync::Mutex::new(())).lock().expect("never poisoned");
         Ok(MutexGuard { value: &self.value, held: (!panicking()).then(held) })
     }
 }
@@ -292,7 +317,7 @@ impl<T: Default> Default for Mutex<T> {
 /// See [`std::sync::MutexGuard`].
 pub(crate) struct MutexGuard<'a, T> {
     value: &'a cell::UnsafeCell<T>,
-    held: Option<loom::sync::MutexGuard<'a, ()>>,
+    held: Option<engine::sync::MutexGuard<'a, ()>>,
 }
 
 impl<T> Drop for MutexGuard<'_, T> {
@@ -319,19 +344,31 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 }
 
 /// A thread-local of a model thread; see [`std::thread::LocalKey`].
-pub(crate) struct LocalKey<T: 'static>(pub(crate) &'static loom::thread::LocalKey<T>);
+pub(crate) struct LocalKey<T: 'static> {
+    pub(crate) key: &'static engine::thread::LocalKey<T>,
+    /// Its first value, which it has for who is unwound after a failure.
+    pub(crate) first: fn() -> T,
+}
 
 impl<T: Copy> LocalKey<cell::Cell<T>> {
     pub(crate) fn get(&'static self) -> T {
-        self.0.with(cell::Cell::get)
+        if panicking() {
+            return (self.first)().get();
+        }
+        self.key.with(cell::Cell::get)
     }
 
     pub(crate) fn set(&'static self, value: T) {
-        self.0.with(|cell| cell.set(value));
+        if !panicking() {
+            self.key.with(|cell| cell.set(value));
+        }
     }
 
     pub(crate) fn replace(&'static self, value: T) -> T {
-        self.0.with(|cell| cell.replace(value))
+        if panicking() {
+            return (self.first)().get();
+        }
+        self.key.with(|cell| cell.replace(value))
     }
 }
 
@@ -340,14 +377,14 @@ macro_rules! modelled_thread_local {
     ($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };) => {
         $(#[$attribute])*
         static $name: $crate::primitive::LocalKey<$type> = {
-            loom::thread_local!(static KEY: $type = $value);
-            $crate::primitive::LocalKey(&KEY)
+            $crate::primitive::engine::thread_local!(static KEY: $type = $value);
+            $crate::primitive::LocalKey { key: &KEY, first: || $value }
         };
     };
 }
 pub(crate) use modelled_thread_local as thread_local;
 
-/// The work-stealing deques, which loom cannot look into: a list under a lock, whose length can be looked at as
+/// The work-stealing deques, which no engine can look into: a list under a lock, whose length can be looked at as
 /// crossbeam-deque's can, with the same orderings.
 ///
 /// | here | crossbeam-deque |

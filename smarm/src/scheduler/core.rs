@@ -12,6 +12,8 @@
 //! measure of the batches before, and a turn that runs dry within its first batch reads no clock.
 //! Should one actor suddenly compute, the monitor's `overdue` mark ends the batch.
 
+#[cfg(all(test, smarm_loom, smarm_shuttle))]
+mod compositions;
 mod idle;
 #[cfg(all(test, smarm_loom))]
 mod models;

@@ -232,7 +232,7 @@ impl<T> Wheel<T> {
     }
 
     /// Checks that the slots, their marks and the pools agree. `fired` keys have not been released.
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(crate) fn check(&self, fired: usize) {
         let (mut chunks, mut entries, mut live) = (0, 0, 0);
         for (spot, slot) in self.slots.iter().enumerate() {

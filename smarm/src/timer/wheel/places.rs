@@ -123,13 +123,13 @@ impl<T> Places<T> {
         self.places.into_iter()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// How many are not free.
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(super) fn count_used(&self) -> usize {
         self.used - self.free.len()
     }

@@ -195,20 +195,20 @@ impl Chunks {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(super) fn len(&self) -> usize {
         self.chunks.len()
     }
 
     /// How many are free.
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(super) fn count_free(&self) -> usize {
         let next = |index: &u32| Some(self.chunks.get(*index as usize)?.next);
         std::iter::successors(Some(self.free), next).filter(|index| *index != NIL).count()
     }
 
     /// How many a list has, and the entries that it shows.
-    #[cfg(test)]
+    #[cfg(any(test, smarm_fuzz))]
     pub(super) fn contents(&self, list: &List) -> (usize, Vec<Entry>) {
         let next = |index: &u32| Some(self.chunks.get(*index as usize)?.next);
         let used = std::iter::successors(Some(list.head), next).filter(|index| *index != NIL);

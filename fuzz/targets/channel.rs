@@ -1,0 +1,4 @@
+//! `smarm::fuzzing::channel` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| smarm::fuzzing::channel(bytes));
