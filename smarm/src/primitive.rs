@@ -80,7 +80,7 @@ pub(crate) enum Step {
     SecondLook,
     /// A waiter of a mutex that is given up passes on what it was handed.
     PassOn,
-    /// The look at the readiness under the lock.
+    /// The look at the readiness, or whether a token is cancelled, under the lock.
     LookUnderLock,
     /// A select wakes the counterpart that came while it was looking.
     WakeMissed,

@@ -22,6 +22,9 @@
 //! Rejected: one wheel for the process, or a lock around each worker's. Every wait with a deadline would
 //! pay for that.
 
+#[cfg(all(test, smarm_loom))]
+mod models;
+
 use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;

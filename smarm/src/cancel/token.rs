@@ -12,6 +12,9 @@
 //! A child keeps its parent alive, and the parent knows its child weakly. Cancelling and dropping go down,
 //! and up, one call per level of the tree.
 
+#[cfg(all(test, smarm_loom))]
+mod models;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +29,7 @@ use crate::primitive::atomic::{
     AtomicBool,
     Ordering::{Acquire, Release},
 };
+use crate::primitive::{Step, omits};
 
 /// Tells any number of actors, tasks and threads to stop. Clones are the same token.
 ///
@@ -176,7 +180,7 @@ impl Shared {
     /// As [`WaitList::push_back`](crate::channel::waitlist::WaitList::push_back).
     unsafe fn queue(&self, node: Pin<&Node<()>>, waker: Waker) -> bool {
         let mut list = self.waiters.lock();
-        if self.is_cancelled() {
+        if !omits(Step::LookUnderLock) && self.is_cancelled() {
             drop(list);
             drop(waker);
             return true;

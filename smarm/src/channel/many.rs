@@ -37,6 +37,9 @@
 //! later messages); messages handed over to a waiter's own place (one that is given up brings its message
 //! back, after later ones have been received); a lock around everything (senders wait for receivers).
 
+#[cfg(all(test, smarm_loom))]
+mod models;
+
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 use std::ptr::NonNull;

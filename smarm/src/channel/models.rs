@@ -5,6 +5,7 @@
 //! | list | two senders, receiver | one sends two messages, one sends one; the receiver waits for each, and for the end | each arrives once, in its sender's order; nobody waits for ever | filling and waiting without ordering; waiting torn |
 //! | leaving | sender, receiver | the receiver leaves while two messages are sent | each is dropped or given back, once | abandoning torn |
 //! | bound | sender, receiver | two messages through a channel for one | both arrive; nobody waits for ever | giving a permit back torn |
+//! | rendezvous | sender, receiver | a message is sent while the receiver begins to wait, and then for the end | it arrives, once; nobody waits for ever | |
 
 use super::testing::Counted;
 use super::{bounded, channel};
@@ -103,4 +104,17 @@ fn a_sender_that_waits_for_room_gets_it() {
 #[should_panic]
 fn a_torn_permit_is_caught() {
     check_flawed(torn("channel/bound.rs", Op::Modify, AcqRel), 3, bound);
+}
+
+fn rendezvous() {
+    let (tx, mut rx) = bounded(0);
+    let sender = spawn(move || block_on(tx.send_async(1)).unwrap());
+    assert_eq!(block_on(rx.recv_async()), Ok(1));
+    assert!(block_on(rx.recv_async()).is_err(), "it came twice");
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_rendezvous_comes_about_once() {
+    check(3, rendezvous);
 }
