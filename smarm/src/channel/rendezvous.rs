@@ -179,11 +179,10 @@ impl<T> Both<T> {
         let found = self.receivers.pop_first(|offer| match offer.bond {
             Bond::Loose => to_loose && senders.is_empty(),
             Bond::Firm => senders.is_empty(),
-            // SAFETY: an arm leaves the queue before its select ends.
             Bond::Arm(claimant) => {
-                !claimant.is_of(own)
-                    && senders.all(|parcel| claimant.is_of(parcel.claimant))
-                    && unsafe { claimant.claim() }
+                let meets = !claimant.is_of(own) && senders.all(|parcel| claimant.is_of(parcel.claimant));
+                // SAFETY: an arm leaves the queue before its select ends.
+                meets && unsafe { claimant.claim() }
             }
         });
         let Some((waker, offer)) = found else { return Err(message) };
@@ -244,14 +243,18 @@ impl<T> Rendezvous<T> {
         }
         let notified = both.notify(claimant);
         drop(both);
-        notified.map(rouse);
+        if let Some(waker) = notified {
+            rouse(waker);
+        }
         Poll::Pending
     }
 
     /// Notifies a receiver of a sender that could not be claimed, and now can.
     pub(super) fn notify(&self, claimant: Claimant) {
         let notified = self.lock().notify(Some(claimant));
-        notified.map(rouse);
+        if let Some(waker) = notified {
+            rouse(waker);
+        }
     }
 
     /// Ready when a sender that was queued waits no more: with its message, if that was refused.
@@ -321,7 +324,9 @@ impl<T> Rendezvous<T> {
     pub(super) fn try_recv(&self, list: &List<T>) -> Result<T, TryRecvError> {
         let taken = self.lock().take(list, None, false);
         let (message, waker) = taken?;
-        waker.map(rouse);
+        if let Some(waker) = waker {
+            rouse(waker);
+        }
         Ok(message)
     }
 
@@ -388,7 +393,9 @@ impl<T> Rendezvous<T> {
                     Ok(taken) => taken,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
-                waker.map(rouse);
+                if let Some(waker) = waker {
+                    rouse(waker);
+                }
                 return Poll::Ready(Ok(message));
             }
             if own.is_some_and(|own| !own.waits()) {
@@ -438,7 +445,9 @@ impl<T> Rendezvous<T> {
         let next = if place.is_none() && something { both.notify(None) } else { None };
         drop(both);
         drop(place);
-        next.map(rouse);
+        if let Some(waker) = next {
+            rouse(waker);
+        }
     }
 
     /// Refuses those who wait to send, and all who come; receivers learn of it.
