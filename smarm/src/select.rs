@@ -108,6 +108,7 @@ mod words;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::Waker;
 use std::time::Instant;
 
 #[doc(hidden)]
@@ -194,7 +195,7 @@ pub trait Selectable {
     /// Wakes a counterpart that came while the select was looking.
     #[doc(hidden)]
     #[inline(always)]
-    fn notify(_: Pin<&mut Self::Wait>) {}
+    fn notify(_: Pin<&mut Self::Wait>, _own: &Waker) {}
 }
 
 #[doc(hidden)]

@@ -340,3 +340,32 @@ fn selects_that_look_for_each_other_meet() {
         assert_eq!(two.join().unwrap(), (received, sent));
     });
 }
+
+#[test]
+fn a_select_with_both_ends_of_a_channel_in_its_arms_rests() {
+    on(1, || {
+        let (tx, rx) = mpmc::bounded(0);
+        let (theirs, other_rx) = (tx.clone(), rx.clone());
+        let polls = Arc::new(AtomicUsize::new(0));
+        let count = polls.clone();
+        let lonely = spawn(move || {
+            let mut message = Some(1);
+            let mut receive = pin!(other_rx.recv_async());
+            let receive = std::future::poll_fn(|cx| {
+                count.fetch_add(1, SeqCst);
+                receive.as_mut().poll(cx)
+            });
+            select! {
+                n = future(receive) => n.ok(),
+                sent = send(&theirs, &mut message) => sent.ok().and(None),
+            }
+        });
+        settle();
+        let once = polls.load(SeqCst);
+        settle();
+        assert_eq!(polls.load(SeqCst), once, "it is woken for what only itself could do");
+        assert_eq!(rx.recv(), Ok(1));
+        assert_eq!(lonely.join().unwrap(), None);
+        drop(tx);
+    });
+}

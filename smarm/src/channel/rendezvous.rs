@@ -157,7 +157,7 @@ impl<T> Both<T> {
         if self.owed > 0 {
             return Err(TryRecvError::Empty);
         }
-        let consents = |parcel: &mut Parcel<T>| match parcel.claimant {
+        let consents = |parcel: &mut Parcel<T>, _: Option<&Waker>| match parcel.claimant {
             None => true,
             // SAFETY: an arm leaves the queue before its select ends.
             Some(claimant) => !claimant.is_of(own) && unsafe { claimant.claim() },
@@ -176,7 +176,7 @@ impl<T> Both<T> {
         to_loose: bool,
     ) -> Result<Waker, T> {
         let senders = &self.senders;
-        let found = self.receivers.pop_first(|offer| match offer.bond {
+        let found = self.receivers.pop_first(|offer, _| match offer.bond {
             Bond::Loose => to_loose && senders.is_empty(),
             Bond::Firm => senders.is_empty(),
             Bond::Arm(claimant) => {
@@ -193,7 +193,9 @@ impl<T> Both<T> {
 
     /// Takes a receiver off the queue to be woken, which is no arm of this select.
     fn notify(&mut self, own: Option<Claimant>) -> Option<Waker> {
-        let other = |offer: &mut Offer| !offer.bond.claimant().is_some_and(|claimant| claimant.is_of(own));
+        let other = |offer: &mut Offer, _: Option<&Waker>| {
+            !offer.bond.claimant().is_some_and(|claimant| claimant.is_of(own))
+        };
         self.receivers.pop_first(other).map(|(waker, _)| waker)
     }
 }
@@ -249,9 +251,14 @@ impl<T> Rendezvous<T> {
         Poll::Pending
     }
 
-    /// Notifies a receiver of a sender that could not be claimed, and now can.
-    pub(super) fn notify(&self, claimant: Claimant) {
-        let notified = self.lock().notify(Some(claimant));
+    /// Notifies a receiver of a sender that could not be claimed, and now can: not one that its own waker wakes, such
+    /// as a future which another arm of this select polls. That would miss it again, for ever.
+    pub(super) fn notify(&self, claimant: Claimant, own: &Waker) {
+        let other = |offer: &mut Offer, waker: Option<&Waker>| {
+            !offer.bond.claimant().is_some_and(|other| other.is_of(Some(claimant)))
+                && !waker.is_some_and(|waker| waker.will_wake(own))
+        };
+        let notified = self.lock().receivers.pop_first(other).map(|(waker, _)| waker);
         if let Some(waker) = notified {
             rouse(waker);
         }

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::bound::Queued;
 use super::claim::Claimant;
@@ -57,9 +57,9 @@ impl<T> SendFrom<'_, T> {
     }
 
     /// Wakes a receiver that missed it.
-    pub(crate) fn notify(self: Pin<&mut Self>) {
+    pub(crate) fn notify(self: Pin<&mut Self>, own: &Waker) {
         if let (Some(rendezvous), Some(claimant)) = (self.sender.shared().rendezvous(), self.claimant) {
-            rendezvous.notify(claimant);
+            rendezvous.notify(claimant, own);
         }
     }
 

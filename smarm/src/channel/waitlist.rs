@@ -172,14 +172,19 @@ impl<E> WaitList<E> {
         }
     }
 
-    /// Takes the oldest waiter off whose entry is as asked for, which is asked for each in turn until then.
-    pub(crate) fn pop_first(&mut self, mut fits: impl FnMut(&mut E) -> bool) -> Option<(Waker, &mut E)> {
+    /// Takes the oldest waiter off whose entry, and waker, are as asked for, which is asked for each in turn until
+    /// then.
+    pub(crate) fn pop_first(
+        &mut self,
+        mut fits: impl FnMut(&mut E, Option<&Waker>) -> bool,
+    ) -> Option<(Waker, &mut E)> {
         let mut node = self.head;
         // SAFETY: queued nodes are alive, and the list is locked.
         while let Some(queued) = unsafe { node.as_ref() } {
             // SAFETY: as above; no other reference to what is in the node lives.
             unsafe {
-                if fits(&mut (*queued.inner.get()).entry) {
+                let inner = &mut *queued.inner.get();
+                if fits(&mut inner.entry, inner.waker.as_ref()) {
                     let waker = self.unlink(queued)?;
                     return Some((waker, &mut (*queued.inner.get()).entry));
                 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::Selectable;
@@ -68,8 +68,8 @@ pub trait Arms {
     /// What counterparts compete for.
     fn claim(&self) -> &Claim;
 
-    /// Wakes counterparts that came while the arms were looked at.
-    fn notify(self: Pin<&mut Self>);
+    /// Wakes counterparts that came while the arms were looked at, if this waker does not wake them anyway.
+    fn notify(self: Pin<&mut Self>, own: &Waker);
 
     /// Drops the wait of an arm.
     fn put_out(self: Pin<&mut Self>, index: usize);
@@ -195,12 +195,12 @@ impl<S: Selectable, R: Arms> Arms for Also<S, R> {
         self.rest.claim()
     }
 
-    fn notify(self: Pin<&mut Self>) {
+    fn notify(self: Pin<&mut Self>, own: &Waker) {
         let (wait, rest) = self.project();
         if let Some(wait) = wait.as_pin_mut() {
-            S::notify(wait);
+            S::notify(wait, own);
         }
-        rest.notify();
+        rest.notify(own);
     }
 
     fn put_out(self: Pin<&mut Self>, index: usize) {
@@ -251,7 +251,7 @@ impl Arms for End {
         &self.claim
     }
 
-    fn notify(self: Pin<&mut Self>) {}
+    fn notify(self: Pin<&mut Self>, _own: &Waker) {}
 
     fn put_out(self: Pin<&mut Self>, index: usize) {
         unreachable!("there is no arm {index} beyond the last one");

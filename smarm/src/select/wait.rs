@@ -77,7 +77,7 @@ pub(super) fn poll_claimable<A: Arms>(
     }
     let polled = poll_from(arms.as_mut(), start, cx);
     if polled.is_pending() && arms.claim().rest() && !omits(Step::WakeMissed) {
-        arms.notify();
+        arms.notify(cx.waker());
     }
     polled
 }

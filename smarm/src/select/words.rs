@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::Selectable;
@@ -83,8 +84,8 @@ impl<'a, T> Selectable for SendFrom<'a, T> {
         unsafe { wait.enroll(claimant) }
     }
 
-    fn notify(wait: Pin<&mut Self::Wait>) {
-        wait.notify();
+    fn notify(wait: Pin<&mut Self::Wait>, own: &Waker) {
+        wait.notify(own);
     }
 }
 
