@@ -188,6 +188,11 @@ impl Senders {
         woken.is_some()
     }
 
+    /// Whether a message passes only from a sender to a receiver that are both there.
+    pub(super) fn meet_receivers(&self) -> bool {
+        self.capacity == Some(0)
+    }
+
     /// Nobody waits for what is there, when nobody is woken.
     pub(super) fn check_rest(&self, inbox: Inbox) {
         if self.sends.is_empty() {
