@@ -19,7 +19,7 @@ pub(super) struct Departure {
 
 impl Departure {
     /// Without receivers yet.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Departure { receivers: AtomicUsize::new(0), crowd: Crowd::new() }
     }
 

@@ -14,7 +14,7 @@ use super::{Action, Alarm, Entry, State};
 use crate::primitive::Mutex;
 use crate::primitive::flaw::{Step, omitted};
 use crate::primitive::model::{block_on, check, check_flawed, spawn};
-use crate::timer::due::Ring;
+use crate::timer::due::{Owner, Ring};
 
 fn alarm<A: Action>(action: A) -> Arc<Alarm<A>> {
     let state = State { action: Some(action), rung: false, entry: Entry::None };
@@ -24,7 +24,7 @@ fn alarm<A: Action>(action: A) -> Arc<Alarm<A>> {
 fn rung() {
     let alarm = alarm(Waker::noop().clone());
     let theirs = alarm.clone();
-    let worker = spawn(move || theirs.ring());
+    let worker = spawn(move || theirs.ring(Owner::ELSEWHERE, &mut |_| unreachable!("it is in no wheel")));
     block_on(poll_fn(|cx| {
         if alarm.change(|waker| *waker = cx.waker().clone()) { Poll::Pending } else { Poll::Ready(()) }
     }));
@@ -56,7 +56,7 @@ fn cancel() {
     let done = Arc::new(AtomicUsize::new(0));
     let alarm = alarm(Errand(done.clone()));
     let theirs = alarm.clone();
-    let worker = spawn(move || theirs.ring());
+    let worker = spawn(move || theirs.ring(Owner::ELSEWHERE, &mut |_| unreachable!("it is in no wheel")));
     let (back, rung) = alarm.cancel();
     worker.join().unwrap();
     assert_eq!(done.load(Relaxed) + usize::from(back.is_some()), 1);
