@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use smarm::compat::await_future;
 use smarm::{Config, Runtime, hooks, preempt};
-use smarm_workspace::{PATIENCE, within};
+use smarm_workspace::{PATIENCE, calm, within};
 
 /// One worker with short slices.
 fn short_slices() -> Runtime {
@@ -61,7 +61,7 @@ fn slices_of_a_computing_actor(others: impl FnOnce(Arc<AtomicBool>) + Send) -> u
         };
         hooks::pair(|_| (), count)
     };
-    let runtime = smarm::runtime::init(Config::exact(1).slice(Duration::from_millis(1)).hooks(hooks));
+    let runtime = smarm::runtime::init(calm(Config::exact(1)).slice(Duration::from_millis(1)).hooks(hooks));
     runtime.run(|| {
         let over = Arc::new(AtomicBool::new(false));
         others(over.clone());

@@ -25,7 +25,7 @@ use smarm::channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError, bounded,
 };
 use smarm::sync::mpmc;
-use smarm_workspace::{PATIENCE, Signal, within};
+use smarm_workspace::{PATIENCE, Signal, calm, within};
 
 use crate::{Wakes, poll_once};
 
@@ -139,7 +139,7 @@ fn a_message_for_a_receive_that_was_dropped_goes_to_another() {
 #[test]
 fn nobody_takes_a_later_message_before_the_one_that_was_handed_over() {
     within(PATIENCE, || {
-        smarm::runtime::init(smarm::Config::exact(1)).run(|| {
+        smarm::runtime::init(calm(smarm::Config::exact(1))).run(|| {
             let (tx, rx) = mpmc::bounded(0);
             let theirs = rx.clone();
             let waits = smarm::spawn(move || theirs.recv());

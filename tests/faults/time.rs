@@ -8,10 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smarm::compat::{await_future, await_timeout};
-use smarm::{CancelToken, Runtime};
-use smarm_workspace::{Signal, child, until};
+use smarm::{CancelToken, Config, Runtime};
+use smarm_workspace::{Signal, calm, child, until};
 
-use crate::support::{HOSTS, cpu_millis, native, on_tokio};
+use crate::support::{HOSTS, cpu_millis, on_tokio};
 
 const SLEEPERS: u64 = 200;
 const APART: Duration = Duration::from_millis(5);
@@ -72,12 +72,18 @@ fn stop_for_a_while(mut process: Child) {
 
 #[test]
 fn a_process_that_is_stopped_wakes_its_sleepers_in_order_and_does_not_spin() {
-    child::converse(|| sleep_through_a_stop(native(1)), stop_for_a_while);
+    child::converse(|| sleep_through_a_stop(smarm::runtime::init(calm(Config::exact(1)))), stop_for_a_while);
 }
 
 #[test]
 fn a_process_on_tokio_that_is_stopped_wakes_its_sleepers_in_order_and_does_not_spin() {
-    child::converse(|| sleep_through_a_stop(on_tokio(1)), stop_for_a_while);
+    child::converse(
+        || {
+            let config = calm(Config::exact(1));
+            sleep_through_a_stop(smarm_compat::Builder::new().config(config).start().unwrap());
+        },
+        stop_for_a_while,
+    );
 }
 
 /// Waits of all kinds that mind the clock.

@@ -16,11 +16,13 @@ use smarm::channel::{
 };
 use smarm::sync::mpmc;
 use smarm::{Builder, Config, select, spawn};
-use smarm_workspace::{PATIENCE, within};
+use smarm_workspace::{PATIENCE, calm, within};
 
-/// In an actor of a runtime with so many workers.
+/// In an actor of a runtime with so many workers: on one, in the order as written.
 fn on(workers: usize, f: impl FnOnce() + Send + 'static) {
-    within(PATIENCE, move || smarm::runtime::init(Config::exact(workers)).run(f));
+    let config = Config::exact(workers);
+    let config = if workers == 1 { calm(config) } else { config };
+    within(PATIENCE, move || smarm::runtime::init(config).run(f));
 }
 
 /// Lets all others go on until they wait. For one worker.

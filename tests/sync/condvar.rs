@@ -23,8 +23,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smarm::sync::{Condvar, LockError, Mutex};
-use smarm::{CancelToken, with_cancel, with_timeout};
-use smarm_workspace::{PATIENCE, Signal, block_on, until, within, workers};
+use smarm::{CancelToken, Config, with_cancel, with_timeout};
+use smarm_workspace::{PATIENCE, Signal, block_on, calm, until, within, workers};
 
 use crate::support::{LONG, Polled, SHORT, send};
 
@@ -143,7 +143,7 @@ fn a_timeout_gives_the_guard_back_and_says_so() {
 #[test]
 fn waiting_while_looks_first_and_last() {
     within(PATIENCE, || {
-        workers(1).run(|| {
+        smarm::runtime::init(calm(Config::exact(1))).run(|| {
             let watched = Arc::new(Watched::default());
             let lock = || watched.value.lock(LONG).unwrap();
             drop(watched.changed.wait_while(lock(), |value| *value > 0).unwrap());

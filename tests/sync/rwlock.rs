@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use smarm::CancelToken;
 use smarm::compat::await_future;
 use smarm::sync::{LockError, RwLock, RwLockWriteGuard, TryLockError};
-use smarm_workspace::{PATIENCE, Signal, block_on, until, within, workers};
+use smarm::{CancelToken, Config};
+use smarm_workspace::{PATIENCE, Signal, block_on, calm, until, within, workers};
 
 use crate::support::{LONG, Polled, SHORT, send};
 
@@ -57,7 +57,7 @@ fn readers_who_come_after_a_waiting_writer_wait_behind_it() {
 #[test]
 fn it_is_handed_over_in_the_order_of_asking() {
     within(PATIENCE, || {
-        workers(1).run(|| {
+        smarm::runtime::init(calm(Config::exact(1))).run(|| {
             let order = Arc::new(RwLock::new(Vec::new()));
             let guard = order.write(LONG).unwrap();
             let asking = Signal::new();
