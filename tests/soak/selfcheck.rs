@@ -34,7 +34,9 @@ pub(crate) fn run() -> ExitCode {
 
 /// Whether a planted fault makes the soak fail, with these words.
 fn check(name: &str, words: &str) -> Option<String> {
-    let output = soak(&["--seconds", "0.4", "--patience", "3", "--plant", name]);
+    // In chaos mode everything takes long.
+    let patience = if env::var_os("SMARM_CHAOS").is_some() { "20" } else { "3" };
+    let output = soak(&["--seconds", "0.4", "--patience", patience, "--plant", name]);
     let text = text(&output);
     let failed = |line: &str| line.contains("FAILED") && line.contains(words);
     if !output.status.success() && text.lines().any(failed) {
