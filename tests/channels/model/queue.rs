@@ -126,6 +126,10 @@ impl Model {
     fn pop(&mut self) -> Option<u32> {
         let queued = self.queue.pop_front();
         if self.is_rendezvous() {
+            // Who takes what was handed over wakes the next one for who waits to send.
+            if queued.is_some() && !self.waiting.is_empty() {
+                self.offers.pop_front();
+            }
             return queued.or_else(|| self.waiting.pop_front());
         }
         if queued.is_some()
@@ -348,12 +352,13 @@ pub(super) fn many_receivers(config: Config, cases: u32, capacity: Option<usize>
                     let (number, receive) = &mut receives[n];
                     let woken = receive.is_woken();
                     let polled = receive.poll();
+                    let taken = if polled.is_ready() { model.pop() } else { None };
                     model.polled(*number, polled.is_ready());
                     match polled {
                         Poll::Ready(Ok(message)) => {
                             let may = woken || model.is_rendezvous();
                             assert!(may, "who is not woken leaves the message to who is");
-                            assert_eq!(model.pop(), Some(message));
+                            assert_eq!(taken, Some(message));
                         }
                         Poll::Ready(Err(error)) => {
                             assert_eq!((error, finished, model.there()), (RecvError::Closed, true, 0));
