@@ -193,8 +193,13 @@ impl<T> Both<T> {
 
     /// Takes a receiver off the queue to be woken, which is no arm of this select.
     fn notify(&mut self, own: Option<Claimant>) -> Option<Waker> {
-        let other = |offer: &mut Offer, _: Option<&Waker>| {
-            !offer.bond.claimant().is_some_and(|claimant| claimant.is_of(own))
+        self.notify_if(own, |_| true)
+    }
+
+    /// As [`notify`](Self::notify), of those whose wakers are as asked for.
+    fn notify_if(&mut self, own: Option<Claimant>, fits: impl Fn(&Waker) -> bool) -> Option<Waker> {
+        let other = |offer: &mut Offer, waker: Option<&Waker>| {
+            !offer.bond.claimant().is_some_and(|claimant| claimant.is_of(own)) && waker.is_some_and(&fits)
         };
         self.receivers.pop_first(other).map(|(waker, _)| waker)
     }
@@ -254,11 +259,7 @@ impl<T> Rendezvous<T> {
     /// Notifies a receiver of a sender that could not be claimed, and now can: not one that its own waker wakes, such
     /// as a future which another arm of this select polls. That would miss it again, for ever.
     pub(super) fn notify(&self, claimant: Claimant, own: &Waker) {
-        let other = |offer: &mut Offer, waker: Option<&Waker>| {
-            !offer.bond.claimant().is_some_and(|other| other.is_of(Some(claimant)))
-                && !waker.is_some_and(|waker| waker.will_wake(own))
-        };
-        let notified = self.lock().receivers.pop_first(other).map(|(waker, _)| waker);
+        let notified = self.lock().notify_if(Some(claimant), |waker| !waker.will_wake(own));
         if let Some(waker) = notified {
             rouse(waker);
         }
