@@ -67,12 +67,15 @@ fn a_value_never_passes_to_the_next_actor_in_the_slot() {
 fn a_borrow_may_be_held_across_a_wait() {
     within(PATIENCE, || {
         workers(1).run(|| {
+            let all_hold = Signal::new();
             let others: Vec<_> = (0..3)
                 .map(|n| {
+                    let all_hold = all_hold.clone();
                     smarm::spawn(move || {
                         LIST.with_borrow_mut(|list| {
                             list.push(n);
-                            smarm::sleep(Duration::from_millis(1));
+                            all_hold.raise();
+                            all_hold.wait(3);
                             assert_eq!(*list, [n]);
                         });
                     })

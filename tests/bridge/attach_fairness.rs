@@ -1,16 +1,15 @@
 //! Beside a service, an actor over tokio resources that are always ready starves nobody.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use smarm_compat::await_future;
 use smarm_workspace::{PATIENCE, within};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::bridge_support::modes::{attached, service};
+use crate::fairness::assert_few_polls_in_vain;
 
 const TICK: Duration = Duration::from_millis(1);
 const TICKS: usize = 20;
@@ -173,29 +172,6 @@ fn local_tasks_that_can_always_run_let_others_run() {
 fn actors_are_not_polled_in_vain_once_the_budget_is_spent() {
     within(PATIENCE, || {
         let service = service();
-        attached(&service, 1).run(|| {
-            const ACTORS: usize = 300;
-            const EACH: usize = 100;
-            let semaphore = Arc::new(Semaphore::new(ACTORS));
-            let polls = Arc::new(AtomicUsize::new(0));
-            let actors: Vec<_> = (0..ACTORS)
-                .map(|_| {
-                    let (semaphore, polls) = (semaphore.clone(), polls.clone());
-                    smarm::spawn(move || {
-                        for _ in 0..EACH {
-                            let mut acquire = pin!(semaphore.acquire());
-                            drop(await_future(poll_fn(|cx| {
-                                polls.fetch_add(1, SeqCst);
-                                acquire.as_mut().poll(cx)
-                            })));
-                        }
-                    })
-                })
-                .collect();
-            actors.into_iter().for_each(|actor| actor.join().unwrap());
-            // One poll in 128 finds the budget spent, and ends the turn.
-            let (polls, useful) = (polls.load(SeqCst), ACTORS * EACH);
-            assert!(polls < useful + useful / 64, "{polls} polls, of which {useful} were of use");
-        });
+        attached(&service, 1).run(assert_few_polls_in_vain);
     });
 }
