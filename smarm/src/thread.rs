@@ -7,11 +7,12 @@
 //! | [`park`], [`park_timeout`], [`Thread::unpark`] | the actor's | std's |
 //! | [`current`] | the actor | the thread |
 //! | [`sleep`], [`yield_now`] | other actors run | std's |
+//! | [`scope`] | its children are actors, which borrow from the caller | see [`Handle::scope`](crate::Handle::scope) |
 //!
 //! What differs from std: a handle that is not wanted must be dropped by name; [`JoinHandle::join`] fails with a [`JoinError`], of which
 //! [`into_panic`](crate::JoinError::into_panic) is std's payload; [`Builder::stack_size`] takes multiples of
-//! 4096; a thread-local is the worker's, see [`actor_local`](mod@crate::actor_local); and [`scope`](std::thread::scope)
-//! would block the worker.
+//! 4096; a thread-local is the worker's, see [`actor_local`](mod@crate::actor_local); and a [`scope`] that is cut short
+//! kills its children before it waits for them.
 //!
 //! ```
 //! use smarm::thread;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 
 pub use crate::current::{sleep, sleep_until, yield_now};
 pub use crate::join::JoinHandle;
+pub use crate::scope::{Scope, ScopedJoinHandle, scope};
 pub use crate::spawn::{Builder, spawn};
 
 use crate::actor::park::{self as waiting, Interrupt, Running};

@@ -32,7 +32,7 @@ fn the_example_of_std() {
             let mut a = vec![1, 2, 3];
             let mut x = 0;
             let said = AtomicUsize::new(0);
-            let given = scope(|s| {
+            let given = smarm::thread::scope(|s| {
                 s.spawn(|| {
                     said.fetch_add(a.len(), SeqCst); // we can borrow `a` here
                 });
