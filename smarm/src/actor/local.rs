@@ -40,6 +40,7 @@ use super::native::Errand;
 use super::ring::Ring;
 use super::seat::{Commit, Woken};
 use super::slot::Slot;
+use super::spare::Spare;
 use crate::chaos::{self, Dice, Kind};
 use crate::context::{self, Context};
 use crate::hooks::Hooks;
@@ -130,6 +131,8 @@ pub(crate) struct Local {
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
     pub(super) hooks: Option<Arc<dyn Hooks>>,
+    /// Kept for the next spawns.
+    pub(super) spare: Spare,
     dice: Dice,
 }
 
@@ -156,6 +159,7 @@ impl Local {
             looking: Cell::new(Looking::NEW),
             mind_budget: Cell::new(false),
             hooks,
+            spare: Spare::new(),
             dice,
         }
     }

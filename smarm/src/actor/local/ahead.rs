@@ -5,9 +5,9 @@ use crate::actor::slot::Slot;
 use crate::context::prefetch;
 
 /// The slots of the actors from this many places ahead on are fetched, ...
-const FAR: usize = 16;
+const FAR: usize = 32;
 /// ... and the tops of the stacks of those from this many places ahead on, ...
-const NEAR: usize = 8;
+const NEAR: usize = 16;
 /// ... for so many actors at a time. A fetch waits for the translation of its address, and every stack has one
 /// of its own: those of several stacks are looked up side by side.
 const AT_ONCE: usize = 8;
