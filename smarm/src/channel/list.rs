@@ -181,7 +181,8 @@ impl<T> List<T> {
     /// Whether there is nothing beside the list to look at. On the cache line that senders touch anyway.
     #[inline(always)]
     pub(super) fn is_plain_to_senders(&self) -> bool {
-        prefetch_to_write(std::ptr::from_ref(&self.tail).cast()); // else it were fetched twice, where others have it
+        // The claim writes the line: if it were only read first, it would come twice from where others have it.
+        prefetch_to_write(std::ptr::from_ref(&self.tail).cast());
         self.tail.plain
     }
 
