@@ -16,6 +16,7 @@ mod ring;
 pub(crate) mod scope;
 pub(crate) mod seat;
 pub(crate) mod slot;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod token;
 mod waker;

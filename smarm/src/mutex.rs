@@ -187,7 +187,7 @@ impl<T: ?Sized> Mutex<T> {
             park::chaos_point();
             return self.guard();
         }
-        self.wait_until(park::now().checked_add(timeout))
+        self.wait_for(timeout)
     }
 
     /// Like [`lock`](Self::lock), with a deadline. A mutex that is free is locked even if the deadline
@@ -199,7 +199,7 @@ impl<T: ?Sized> Mutex<T> {
         &self,
         deadline: Instant,
     ) -> Result<MutexGuard<'_, T>, LockError<MutexGuard<'_, T>>> {
-        if self.try_acquire() { self.guard() } else { self.wait_until(Some(deadline)) }
+        if self.try_acquire() { self.guard() } else { self.wait_until(deadline) }
     }
 
     /// Locks the mutex if it is free.
@@ -266,8 +266,19 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     #[cold]
-    fn wait_until(&self, deadline: Option<Instant>) -> Locked<'_, T> {
-        match park::wait_until(self.lock_async(), deadline) {
+    fn wait_for(&self, timeout: Duration) -> Locked<'_, T> {
+        Self::waited(park::wait_for(self.lock_async(), timeout))
+    }
+
+    #[cold]
+    fn wait_until(&self, deadline: Instant) -> Locked<'_, T> {
+        Self::waited(park::wait_until(self.lock_async(), Some(deadline)))
+    }
+
+    /// What comes of a wait.
+    #[inline(always)]
+    fn waited<'a>(outcome: Result<Locked<'a, T>, Interrupt>) -> Locked<'a, T> {
+        match outcome {
             Ok(locked) => locked,
             Err(Interrupt::TimedOut) => Err(LockError::TimedOut),
             Err(Interrupt::Cancelled) => Err(LockError::Cancelled),

@@ -485,7 +485,6 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
     context::begun();
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
-    local.settle();
     // SAFETY: `place` wrote the record for this actor, and `run` moves the closure out once. The
     // record is dropped once, after the last use.
     unsafe {

@@ -13,10 +13,14 @@
 //!
 //! # Hand-over
 //! An actor that yields or parks while another one is queued switches straight to that one, which
-//! is one switch instead of two. The one that comes then does what the one that left wants done
-//! ([`Local::settle`]), before anything else: it stands on its own stack, so the rule holds. The
-//! worker comes back when a batch is over, when new actors have their turn, when the next actor
-//! waits in a poll, and when nothing is queued.
+//! is one switch instead of two. What it wants done it does itself, as the last act before the switch
+//! ([`Local::successor`]): from there on nothing runs on this thread until its context is saved, and no other
+//! thread acts on an actor that is parked or queued here, so the rule holds. The worker comes back when a
+//! batch is over, when new actors have their turn, when the next actor waits in a poll, and when nothing is
+//! queued.
+//!
+//! Rejected: the one that comes does it, on its own stack; each resumption had to look for it, with a call on a
+//! stack that may be cold.
 
 mod ahead;
 mod look;
@@ -28,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
-use self::ahead::prefetch_ahead;
+use self::ahead::{prefetch_ahead, prefetch_frames};
 use self::look::Looking;
 pub(crate) use self::wakes::{kill, prefetch, wake};
 use super::home::Home;
@@ -36,6 +40,7 @@ use super::native::Errand;
 use super::ring::Ring;
 use super::seat::{Commit, Woken};
 use super::slot::Slot;
+use super::spare::Spare;
 use crate::chaos::{self, Dice, Kind};
 use crate::context::{self, Context};
 use crate::hooks::Hooks;
@@ -84,6 +89,8 @@ pub(crate) enum Place {
 
 /// One in so many actors is a new one, if there is one, however many started ones can run.
 pub(crate) const NEW_EVERY: u32 = 8;
+/// One in so many new actors is the oldest instead of the newest.
+pub(crate) const OLDEST_EVERY: u32 = 16;
 /// How many times in a row the fast slot goes before the queue.
 const STREAK: u32 = 16;
 
@@ -96,10 +103,10 @@ pub(crate) struct Local {
     worker: UnsafeCell<Context>,
     place: Cell<Place>,
     parting: Cell<Parting>,
-    /// The actor that handed over to the running one, while its parting is still to be done.
-    leaver: Cell<Option<&'static Slot>>,
     /// At this tick the worker comes back.
     pub(crate) batch_end: Cell<u32>,
+    /// Whether new actors may wait for this worker: actors that hand over come back for them.
+    pub(crate) expects_new: Cell<bool>,
     ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
@@ -124,6 +131,8 @@ pub(crate) struct Local {
     pub(crate) mind_budget: Cell<bool>,
     /// Called where slices of actors begin and end.
     pub(super) hooks: Option<Arc<dyn Hooks>>,
+    /// Kept for the next spawns.
+    pub(super) spare: Spare,
     dice: Dice,
 }
 
@@ -135,8 +144,8 @@ impl Local {
             worker: UnsafeCell::new(Context::EMPTY),
             place: Cell::new(Place::Host),
             parting: Cell::new(Parting::Park),
-            leaver: Cell::new(None),
             batch_end: Cell::new(0),
+            expects_new: Cell::new(true),
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
@@ -150,6 +159,7 @@ impl Local {
             looking: Cell::new(Looking::NEW),
             mind_budget: Cell::new(false),
             hooks,
+            spare: Spare::new(),
             dice,
         }
     }
@@ -279,10 +289,19 @@ impl Local {
     #[inline(always)]
     fn queue_woken(&self, actor: &'static Slot) {
         if self.place.get() == Place::Actor {
+            prefetch_frames(actor);
             if let Some(earlier) = self.next.replace(Some(actor)) {
                 self.queue(earlier);
             }
-        } else if self.idle.get() {
+        } else {
+            self.queue_woken_by_host(actor);
+        }
+    }
+
+    /// As [`queue_woken`](Self::queue_woken), if no actor did it. Apart, as what it calls would cost a wake registers.
+    #[inline(never)]
+    fn queue_woken_by_host(&self, actor: &'static Slot) {
+        if self.idle.get() {
             self.next.set(Some(actor)); // nobody else is queued
             self.stir();
         } else {
@@ -412,14 +431,19 @@ impl Local {
         chaos::by_tick(tick, 0).unwrap_or(tick).is_multiple_of(NEW_EVERY)
     }
 
+    /// Whether the worker has to come in between because new actors have their turn at this tick: its own, or now
+    /// and then those of others.
+    #[inline(always)]
+    fn comes_back(&self, tick: u32) -> bool {
+        Self::is_for_new(tick)
+            && (self.expects_new.get() || chaos::on() || tick.is_multiple_of(NEW_EVERY * OLDEST_EVERY))
+    }
+
     /// The actor to hand over to, if the worker need not come in between.
     #[inline(always)]
     fn heir(&self) -> Option<&'static Slot> {
         let tick = self.tick();
-        if tick == self.batch_end.get() || Self::is_for_new(tick) || self.overdue() {
-            return None;
-        }
-        if self.mind_budget.get() && (!self.has_queued() || self.ask_for_budget()) {
+        if tick == self.batch_end.get() || self.comes_back(tick) || self.overdue() {
             return None;
         }
         let heir = self.next()?;
@@ -493,7 +517,7 @@ impl Local {
         None
     }
 
-    /// Does what an actor wants done that has yielded or parked, and is off its stack.
+    /// Does what an actor wants done that has yielded or parked, and is off its stack, or as good as that.
     #[inline(always)]
     fn part(&self, actor: &'static Slot, parting: Parting) {
         if parting == Parting::Yield {
@@ -503,25 +527,9 @@ impl Local {
         }
     }
 
-    /// Does what the actor wanted done that has handed over to the caller. Each actor calls this
-    /// first when it comes back to its stack, and when it begins.
-    #[inline(always)]
-    pub(crate) fn settle(&self) {
-        if self.leaver.get().is_some() {
-            self.settle_leaver();
-        }
-    }
-
-    #[inline(never)]
-    fn settle_leaver(&self) {
-        if let Some(leaver) = self.leaver.take() {
-            self.part(leaver, self.parting.get());
-        }
-    }
-
     #[inline(always)]
     fn commit(&self, actor: &'static Slot) {
-        // SAFETY: the actor is off its stack and not parked yet, so its record is this thread's.
+        // SAFETY: the actor is this worker's and not parked yet, so its record is this thread's.
         let ignores_kill = || unsafe { (*actor.record()).ignores_kill.get() };
         match actor.seat.commit(actor.state.load().killed() && !ignores_kill()) {
             Commit::Parked if chaos::strikes(Kind::Wakes) => chaos::threaten(actor.pid(), self.tick()),
@@ -600,28 +608,54 @@ impl Local {
         // SAFETY: the worker is suspended in `run`, on this thread; the actor owns its own context,
         // and an heir comes from the queue, so this thread owns its stack.
         unsafe { context::switch(actor.context.get(), to) };
-        self.settle();
     }
 
-    /// Where an actor that leaves goes on: with the next actor, which then does what the leaving one
-    /// wants done, or with the worker.
+    /// Where an actor that leaves goes on: with the next actor, after what the leaving one wants done was done,
+    /// or with the worker, which does that.
+    ///
+    /// The caller switches there at once.
     #[inline(never)]
     fn successor(&self, leaver: &'static Slot, parting: Parting) -> *const Context {
         debug_assert!(self.own_code.get() == 0 && parting != Parting::End);
-        self.parting.set(parting);
+        if self.hooked() || self.mind_budget.get() {
+            return self.successor_with_care(leaver, parting);
+        }
+        match self.heir() {
+            Some(heir) => {
+                self.part(leaver, parting);
+                heir.context.get()
+            }
+            None => self.to_worker(parting),
+        }
+    }
+
+    /// As [`successor`](Self::successor), if there are hooks, or the host's budget may be spent. Apart, as what it
+    /// calls would cost the other one registers.
+    #[cold]
+    #[inline(never)]
+    fn successor_with_care(&self, leaver: &'static Slot, parting: Parting) -> *const Context {
         if self.hooked() {
             self.end_slice(leaver);
+        }
+        if self.mind_budget.get() && (!self.has_queued() || self.ask_for_budget()) {
+            return self.to_worker(parting);
         }
         match self.heir() {
             Some(heir) => {
                 if self.hooked() {
                     self.begin_slice(heir);
                 }
-                self.leaver.set(Some(leaver));
+                self.part(leaver, parting); // after the hook, which may wake the leaver
                 heir.context.get()
             }
-            None => self.worker.get(),
+            None => self.to_worker(parting),
         }
+    }
+
+    #[inline(always)]
+    fn to_worker(&self, parting: Parting) -> *const Context {
+        self.parting.set(parting);
+        self.worker.get()
     }
 
     /// Calls `function(argument)` on the worker's stack, on behalf of the running actor.

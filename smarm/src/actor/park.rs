@@ -3,7 +3,7 @@
 //!
 //! | function | polls on | for |
 //! |---|---|---|
-//! | [`wait()`], [`wait_until`], [`wait_uncancelled`] | the caller's stack | smarm's own shallow futures |
+//! | [`wait()`], [`wait_until`], [`wait_for`], [`wait_uncancelled`] | the caller's stack | smarm's own shallow futures |
 //!
 //! Futures of others, which may need deep frames, are for [`native`](super::native).
 //!
@@ -27,7 +27,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) use self::elsewhere::wait_elsewhere;
 pub(crate) use self::elsewhere::{caller, check_may_wait, may_wait, own_waker};
@@ -37,6 +37,7 @@ use super::native::Errand;
 use super::record::Record;
 use super::scope::take_care;
 use super::slot::Slot;
+pub(crate) use super::spare::{give_back, room};
 use super::waker::PidWaker;
 use crate::chaos::{self, Kind};
 use crate::host::Clock;
@@ -284,8 +285,18 @@ pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Interrupt> {
 #[track_caller]
 pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Result<F::Output, Interrupt> {
     match Running::current() {
-        Some(actor) => wait_actor(actor, pin!(future), deadline, Manner::Breakable),
+        Some(actor) => wait_actor(actor, pin!(future), deadline.into(), Manner::Breakable),
         None => wait_elsewhere(pin!(future), deadline, Manner::Breakable),
+    }
+}
+
+/// As [`wait_until`], at most for `timeout`: asks for the time once, and only if it has to wait.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn wait_for<F: Future>(future: F, timeout: Duration) -> Result<F::Output, Interrupt> {
+    match Running::current() {
+        Some(actor) => wait_actor(actor, pin!(future), Limit::After(timeout), Manner::Breakable),
+        None => wait_elsewhere(pin!(future), now().checked_add(timeout), Manner::Breakable),
     }
 }
 
@@ -312,7 +323,7 @@ pub(crate) fn wait_uncancelled_until<F: Future>(
     deadline: Option<Instant>,
 ) -> Result<F::Output, Interrupt> {
     match Running::current() {
-        Some(actor) => wait_actor(actor, pin!(future), deadline, Manner::Uncancelled),
+        Some(actor) => wait_actor(actor, pin!(future), deadline.into(), Manner::Uncancelled),
         None => wait_elsewhere(pin!(future), deadline, Manner::Uncancelled),
     }
 }
@@ -320,7 +331,7 @@ pub(crate) fn wait_uncancelled_until<F: Future>(
 #[track_caller]
 fn wait_to_the_end<F: Future>(future: F, manner: Manner) -> F::Output {
     let waited = match Running::current() {
-        Some(actor) => wait_actor(actor, pin!(future), None, manner),
+        Some(actor) => wait_actor(actor, pin!(future), Limit::Never, manner),
         None => wait_elsewhere(pin!(future), None, manner),
     };
     waited.unwrap_or_else(|interrupt| {
@@ -328,11 +339,27 @@ fn wait_to_the_end<F: Future>(future: F, manner: Manner) -> F::Output {
     })
 }
 
+/// When a wait is over.
+#[derive(Clone, Copy)]
+enum Limit {
+    Never,
+    At(Instant),
+    /// So long after its first poll.
+    After(Duration),
+}
+
+impl From<Option<Instant>> for Limit {
+    #[inline(always)]
+    fn from(deadline: Option<Instant>) -> Self {
+        deadline.map_or(Self::Never, Self::At)
+    }
+}
+
 #[inline(always)]
 fn wait_actor<F: Future>(
     actor: Running,
     mut future: Pin<&mut F>,
-    deadline: Option<Instant>,
+    limit: Limit,
     manner: Manner,
 ) -> Result<F::Output, Interrupt> {
     let waker = actor.waker();
@@ -355,9 +382,12 @@ fn wait_actor<F: Future>(
         return Ok(value);
     }
     let mut timer = Timer::new(actor);
-    if let Some(deadline) = deadline
-        && !timer.arm(deadline)
-    {
+    let armed = match limit {
+        Limit::Never => true,
+        Limit::At(deadline) => timer.arm(deadline),
+        Limit::After(timeout) => timer.arm_for(timeout),
+    };
+    if !armed {
         return Err(Interrupt::TimedOut);
     }
     loop {
@@ -404,9 +434,27 @@ impl Timer {
         if deadline <= now {
             return false;
         }
+        self.insert(deadline);
+        true
+    }
+
+    /// As [`arm`](Self::arm), for so long from now on; where the clock does not reach that far, for ever.
+    #[inline(never)]
+    fn arm_for(&mut self, timeout: Duration) -> bool {
+        if timeout.is_zero() {
+            return false;
+        }
+        let nanos = u64::try_from(timeout.as_nanos()).ok();
+        if let Some(deadline) = nanos.and_then(|nanos| self.actor.local.now().checked_add(nanos)) {
+            self.insert(deadline);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, deadline: u64) {
         let _own_code = own_code();
         self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, Due::Actor(self.actor.pid())));
-        true
     }
 
     fn has_fired(&self) -> bool {

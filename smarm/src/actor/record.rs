@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   top of the stack
-//!     colour      0 to 7 cache lines pairs, by index, so that the hot lines of many actors do not
+//!     colour      0 to 15 pairs of cache lines, by index, so that the hot lines of many actors do not
 //!                 share the same cache sets
 //!     Record
 //!     closure     written by the spawner, moved out by the actor
@@ -45,6 +45,9 @@ pub(crate) trait Watcher: Send + Sync {
     fn ended(&self, pid: Pid, name: Option<&str>, end: &End<'_>) -> bool;
 }
 
+/// How many places records start at.
+const COLOURS: usize = 16;
+
 /// The visible part of a name, which other threads may read at any time.
 const VISIBLE: usize = 32;
 
@@ -85,7 +88,7 @@ impl Record {
     #[inline(always)]
     pub(crate) fn at(index: u32) -> *mut Self {
         let top = area::bounds(index).end;
-        let colour = (index as usize % 8) * 128;
+        let colour = (index as usize % COLOURS) * 128;
         std::ptr::with_exposed_provenance_mut(top - colour - size_of::<Self>())
     }
 

@@ -85,7 +85,7 @@ pub(super) use watch::Watch;
 use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
 use crate::actor::park::rouse;
-use crate::context::prefetch;
+use crate::context::{prefetch, prefetch_to_write};
 use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use crate::primitive::{UnsafeCell, read_only};
@@ -109,6 +109,8 @@ struct Tail<T> {
     newest: AtomicPtr<Block<T>>,
     /// At or before the block of every claim that is not filled yet. Only moves on.
     behind: AtomicPtr<Block<T>>,
+    /// See [`List::is_plain_to_senders`].
+    plain: bool,
 }
 
 /// The receiver's side. Others only read `position` and `end`.
@@ -122,6 +124,8 @@ struct Head<T> {
     oldest: Cell<*mut Block<T>>,
     /// The first position that is void; `usize::MAX` while the list is open.
     end: AtomicUsize,
+    /// See [`List::is_plain_to_receiver`].
+    plain: bool,
 }
 
 /// The receiver's waker: the receiver's, or whose who has turned a slot from `WAITING`. On a cache line
@@ -152,23 +156,40 @@ unsafe impl<T: Send> Send for List<T> {}
 unsafe impl<T: Send> Sync for List<T> {}
 
 impl<T> List<T> {
-    pub(super) fn new() -> Self {
+    /// A list; a plain one is a channel's that has no bound.
+    pub(super) fn new(plain: bool) -> Self {
         let first = Block::allocate(0);
         List {
             tail: Tail {
                 position: AtomicUsize::new(0),
                 newest: AtomicPtr::new(first),
                 behind: AtomicPtr::new(first),
+                plain,
             },
             head: Head {
                 position: AtomicUsize::new(0),
                 block: Cell::new(first),
                 oldest: Cell::new(first),
                 end: AtomicUsize::new(usize::MAX),
+                plain,
             },
             wait: Wait { armed: AtomicBool::new(false), waker: UnsafeCell::new(MaybeUninit::uninit()) },
             spare: AtomicPtr::new(ptr::null_mut()),
         }
+    }
+
+    /// Whether there is nothing beside the list to look at. On the cache line that senders touch anyway.
+    #[inline(always)]
+    pub(super) fn is_plain_to_senders(&self) -> bool {
+        // The claim writes the line: if it were only read first, it would come twice from where others have it.
+        prefetch_to_write(std::ptr::from_ref(&self.tail).cast());
+        self.tail.plain
+    }
+
+    /// As [`is_plain_to_senders`](Self::is_plain_to_senders), on the line that the receiver touches anyway.
+    #[inline(always)]
+    pub(super) fn is_plain_to_receiver(&self) -> bool {
+        self.head.plain
     }
 
     /// Sends a message; gives it back if the list is closed.
@@ -183,8 +204,12 @@ impl<T> List<T> {
     /// Step 1 of sending; `None` if the list is closed.
     #[inline]
     pub(super) fn claim(&self) -> Option<Claim> {
-        // For `wake`, while the claim and the fill fetch their lines.
+        // For `fill` and `wake`, while the claim, which waits for all that came before it, fetches its line.
         prefetch(std::ptr::from_ref(&self.wait).cast());
+        if cfg!(not(all(test, smarm_loom))) {
+            let guess = self.tail.position.load(Relaxed) / CLAIM;
+            Block::prefetch(self.tail.newest.load(Relaxed), guess);
+        }
         // Acquire: a claim from `vacated_at` on sees the tail's new blocks. Pairs with `vacate`.
         let position = self.tail.position.fetch_add(CLAIM, Acquire);
         (position & CLOSED == 0).then_some(Claim(position / CLAIM))
@@ -257,6 +282,8 @@ impl<T> List<T> {
         let waker = unsafe { (*read_only(&self.wait.waker)).assume_init_read() };
         // true => false. Release: the waker is moved out. Pairs with `register`.
         self.wait.armed.store(false, Release);
+        // The receiver, which was asleep, touches this next.
+        prefetch(std::ptr::from_ref(&self.head).cast());
         rouse(waker);
     }
 

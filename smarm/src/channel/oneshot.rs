@@ -127,7 +127,7 @@ impl<T> Unpin for Receiver<T> {}
 /// Makes a channel for one value.
 #[inline]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Box::leak(Box::<Shared<T>>::new_uninit()).as_mut_ptr();
+    let shared = park::room::<Shared<T>>().as_ptr();
     // Field by field: a whole that is built elsewhere would be copied right after it was written in
     // parts, which stalls.
     // SAFETY: the memory is fresh; `value` needs no initialisation.
@@ -155,7 +155,7 @@ unsafe fn leave<T>(shared: NonNull<Shared<T>>, mine: u8) {
     // Pairs with the same operation, and the one-step send, of the other half.
     if state.fetch_or(mine, AcqRel) & (TX_LEFT | RX_LEFT) != 0 {
         // SAFETY: both have left, so this is the only reference.
-        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+        unsafe { park::give_back(shared) };
     }
 }
 
@@ -445,7 +445,7 @@ impl<T> Drop for Receiver<T> {
             // The sender is gone, so its half of the protocol is not needed.
             let value = self.take(seen);
             // SAFETY: the sender has left, so this is the only reference.
-            drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
+            unsafe { park::give_back(self.shared) };
             drop(value);
             return;
         }

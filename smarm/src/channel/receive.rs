@@ -65,7 +65,7 @@ impl<T> Receiver<T> {
 
     #[inline(always)]
     fn recv_waiting(&self) -> Result<T, RecvError> {
-        if self.shared().bound.is_none()
+        if self.shared().list.is_plain_to_receiver()
             && let Some(actor) = Running::current()
         {
             return self.recv_parking(actor);

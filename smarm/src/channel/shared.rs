@@ -29,7 +29,7 @@ impl<T> Shared<T> {
     /// For one sender and one receiver.
     pub(super) fn allocate(bound: Option<Bound<T>>, many: Option<Many>) -> NonNull<Self> {
         NonNull::from(Box::leak(Box::new(Shared {
-            list: List::new(),
+            list: List::new(bound.is_none()),
             bound: bound.map(Box::new),
             many: many.map(Box::new),
             senders: AtomicUsize::new(1),
@@ -92,6 +92,9 @@ impl<T> Shared<T> {
     /// Sends a message if there is room.
     #[inline]
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        if self.list.is_plain_to_senders() {
+            return self.list.push(message).map_err(TrySendError::Closed);
+        }
         match &self.bound {
             None => self.list.push(message).map_err(TrySendError::Closed),
             Some(bound) => bound.try_send(&self.list, message),
@@ -136,6 +139,9 @@ impl<T> Shared<T> {
         // SAFETY: the caller's duty.
         unsafe {
             let popped = self.list.pop();
+            if self.list.is_plain_to_receiver() {
+                return popped;
+            }
             let Some(bound) = &self.bound else { return popped };
             bound.after_pop(&self.list, popped.is_ok()).map_or(popped, Ok)
         }

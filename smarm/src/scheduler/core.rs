@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use self::idle::SPIN_RETRY;
 use super::shared::Shared;
-use crate::actor::local::{self, Local, NEW_EVERY, Place};
+use crate::actor::local::{self, Local, NEW_EVERY, OLDEST_EVERY, Place};
 use crate::actor::park::{own_code, rouse};
 use crate::actor::slot::{self, Slot};
 use crate::actor::state::Freed;
@@ -51,8 +51,6 @@ const BATCH: u64 = TURN / 10;
 const FIRST_BATCH: u32 = 64;
 /// The longest batch, in actors.
 const LONGEST_BATCH: u32 = 1024;
-/// One in so many new actors is the oldest instead of the newest.
-const OLDEST_EVERY: u32 = 16;
 /// So many timers that are due are taken out of the wheel before the first of them is minded.
 const TIMERS_AT_ONCE: usize = 16;
 /// What a worker is made of. Its address stays the same, as actors and the thread point to it.
@@ -362,6 +360,7 @@ impl Core {
             chaos::by_tick(local.tick(), 1).map_or(self.batch.get(), |number| number % FIRST_BATCH + 1);
         let batch_end = local.tick().wrapping_add(batch);
         local.batch_end.set(batch_end);
+        local.expects_new.set(self.has_new() || !self.deque.is_empty());
         let mut end = Batch::Full;
         while local.tick() != local.batch_end.get() {
             let tick = local.tick();
@@ -539,6 +538,7 @@ impl Core {
     pub(crate) fn offer(&self, actor: &Slot) {
         sim::spawned(actor);
         self.count_spawn();
+        self.local.expects_new.set(true);
         let own_code = own_code();
         if self.shared.is_single() {
             self.fresh.borrow_mut().push_back(actor.index());

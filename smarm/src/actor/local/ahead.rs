@@ -1,12 +1,13 @@
 //! Fetching ahead: with very many actors in turn, the slot and the stack of each are cold.
 
 use crate::actor::ring::Ring;
+use crate::actor::slot::Slot;
 use crate::context::prefetch;
 
 /// The slots of the actors from this many places ahead on are fetched, ...
-const FAR: usize = 16;
+const FAR: usize = 32;
 /// ... and the tops of the stacks of those from this many places ahead on, ...
-const NEAR: usize = 8;
+const NEAR: usize = 16;
 /// ... for so many actors at a time. A fetch waits for the translation of its address, and every stack has one
 /// of its own: those of several stacks are looked up side by side.
 const AT_ONCE: usize = 8;
@@ -14,9 +15,13 @@ const AT_ONCE: usize = 8;
 /// Fetches what the actors that come next will touch: with many, each is cold.
 #[inline(always)]
 pub(super) fn prefetch_ahead(ring: &Ring) {
-    if ring.len() <= FAR + AT_ONCE || !ring.taken().is_multiple_of(AT_ONCE) {
-        return;
+    if ring.taken().is_multiple_of(AT_ONCE) && ring.len() > FAR + AT_ONCE {
+        prefetch_some(ring);
     }
+}
+
+#[inline(never)]
+fn prefetch_some(ring: &Ring) {
     for place in 0..AT_ONCE {
         if let Some(slot) = ring.peek(FAR + place) {
             prefetch(std::ptr::from_ref(slot).cast());
@@ -24,10 +29,16 @@ pub(super) fn prefetch_ahead(ring: &Ring) {
     }
     for place in 0..AT_ONCE {
         if let Some(slot) = ring.peek(NEAR + place) {
-            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
-            let sp = unsafe { (*slot.context.get()).stack_pointer() };
-            prefetch(std::ptr::with_exposed_provenance(sp));
-            prefetch(std::ptr::with_exposed_provenance(sp + 64));
+            prefetch_frames(slot);
         }
     }
+}
+
+/// Fetches the top of the stack of an actor that is off it, and can run at this worker, on its thread.
+#[inline(always)]
+pub(super) fn prefetch_frames(actor: &'static Slot) {
+    // SAFETY: by the above this thread owns the stack.
+    let sp = unsafe { (*actor.context.get()).stack_pointer() };
+    prefetch(std::ptr::with_exposed_provenance(sp));
+    prefetch(std::ptr::with_exposed_provenance(sp + 64));
 }

@@ -25,11 +25,15 @@ pub(crate) fn wake(pid: Pid) {
                 local.wake_own(actor);
             }
         }
-        _ => {
-            if actor.state.wake(pid.generation()) == Mail::Post {
-                post(actor);
-            }
-        }
+        _ => wake_elsewhere(actor, pid.generation()),
+    }
+}
+
+/// Apart, as what it calls would cost a wake on the actor's own thread registers.
+#[inline(never)]
+fn wake_elsewhere(actor: &'static Slot, generation: u64) {
+    if actor.state.wake(generation) == Mail::Post {
+        post(actor);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 #[test]
 fn the_receiver_waits_for_the_sender_that_claimed_first_and_is_woken_by_it_alone() {
-    let (list, wakes) = (List::new(), Wakes::new());
+    let (list, wakes) = (List::new(true), Wakes::new());
     let slow = list.claim().unwrap();
     list.push("second").unwrap();
     // SAFETY: this test is the receiver.
@@ -23,7 +23,7 @@ fn the_receiver_waits_for_the_sender_that_claimed_first_and_is_woken_by_it_alone
 #[test]
 fn a_sender_that_the_receiver_did_not_wait_for_keeps_its_message() {
     for before in [0, 30, 31, 32, 70] {
-        let (list, counted) = (List::new(), Counted::new());
+        let (list, counted) = (List::new(true), Counted::new());
         for _ in 0..before {
             list.push(counted.token()).unwrap();
         }
@@ -42,7 +42,7 @@ fn a_sender_that_the_receiver_did_not_wait_for_keeps_its_message() {
 
 #[test]
 fn two_blocks_serve_any_number_of_messages() {
-    let list = List::new();
+    let list = List::new(true);
     let mut blocks = HashSet::new();
     for n in 0..10_000 {
         list.push(n).unwrap();
@@ -55,7 +55,7 @@ fn two_blocks_serve_any_number_of_messages() {
 
 #[test]
 fn a_slow_sender_keeps_its_block_while_others_fill_those_after_it() {
-    let list = List::new();
+    let list = List::new(true);
     let slow = list.claim().unwrap();
     for n in 1..200 {
         list.push(n).unwrap();
@@ -76,7 +76,7 @@ fn a_slow_sender_keeps_its_block_while_others_fill_those_after_it() {
 
 #[test]
 fn a_receiver_that_meets_a_sender_taking_the_waker_asks_to_be_polled_again() {
-    let (list, wakes) = (List::<()>::new(), Wakes::new());
+    let (list, wakes) = (List::<()>::new(true), Wakes::new());
     list.wait.armed.store(true, Relaxed);
     // SAFETY: this test is the receiver, and `armed` stands for a sender that takes the waker.
     unsafe {
