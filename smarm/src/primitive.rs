@@ -82,6 +82,8 @@ pub(crate) enum Step {
     PassOn,
     /// The look at the readiness, or whether a token is cancelled, under the lock.
     LookUnderLock,
+    /// The look whether a token is cancelled, after its child has been queued.
+    LookAfterQueueing,
     /// A select wakes the counterpart that came while it was looking.
     WakeMissed,
     /// A receive that is given up wakes the next one for the message that it leaves behind.
