@@ -90,6 +90,8 @@ pub(crate) enum Step {
     WakeNext,
     /// An alarm that rings notes that it has.
     NoteRung,
+    /// The look of a worker at its inbox, after it has left.
+    LookAfterLeaving,
     /// The last actor's end wakes the workers of a runtime that shuts down.
     LastEnd,
 }
