@@ -272,12 +272,12 @@ impl Shared {
         }
     }
 
-    /// The caller sleeps no more.
-    pub(crate) fn rise(&self) {
+    /// The caller, who has this home, sleeps no more.
+    pub(crate) fn rise(&self, home: &Home) {
         if !self.is_single() {
             self.sleeping.fetch_sub(1, SeqCst);
         }
-        self.monitor.stir();
+        self.monitor.stir(&home.pulse);
     }
 
     /// Whether there is one worker only.
