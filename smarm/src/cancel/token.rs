@@ -315,3 +315,43 @@ impl fmt::Debug for CancelToken {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use std::thread;
+
+    use super::CancelToken;
+
+    /// What Miri is to look at: places move and go in any order, on any thread.
+    #[test]
+    fn branches_of_a_tree_are_dropped_and_cancelled_in_any_order() {
+        for round in 0..6 {
+            let top = CancelToken::new();
+            let mut branches: Vec<Vec<CancelToken>> = (0..3).map(|_| vec![top.child_token()]).collect();
+            for branch in &mut branches {
+                for _ in 0..8 {
+                    let lowest = branch.last().expect("it begins with one").child_token();
+                    branch.push(lowest);
+                }
+            }
+            let middle = branches[0][4].clone();
+            let mut wait = pin!(middle.cancelled());
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            branches.rotate_left(round % 3);
+            if round < 3 {
+                branches[0].reverse();
+            }
+            let canceller = thread::spawn({
+                let top = top.clone();
+                move || top.cancel()
+            });
+            drop(branches);
+            canceller.join().unwrap();
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            assert!(middle.child_token().is_cancelled() && top.is_cancelled());
+        }
+    }
+}
