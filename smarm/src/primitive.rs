@@ -54,7 +54,8 @@ pub(crate) use self::{
     flaw::omits,
     model::keep as leak,
     modelled::{
-        LocalKey, Mutex, MutexGuard, OnceLock, UnsafeCell, atomic, deque, light_fence, read_only, thread_local,
+        LocalKey, Mutex, MutexGuard, OnceLock, UnsafeCell, atomic, deque, light_fence, read_only,
+        thread_local,
     },
 };
 

@@ -635,7 +635,12 @@ mod tests {
 
     /// Spawns while `meanwhile` takes place, and looks what has become of the actor after `then`.
     #[track_caller]
-    fn is_killed_unrun(handle: &Handle, worker: Option<usize>, meanwhile: impl FnOnce(), then: impl FnOnce()) {
+    fn is_killed_unrun(
+        handle: &Handle,
+        worker: Option<usize>,
+        meanwhile: impl FnOnce(),
+        then: impl FnOnce(),
+    ) {
         let held = Arc::new(());
         let theirs = held.clone();
         let builder = Builder { worker, ..Builder::new().runtime(handle) };

@@ -302,12 +302,7 @@ impl<T> OnceLock<T> {
     pub(crate) fn set(&self, value: T) -> Result<(), T> {
         let value = Box::into_raw(Box::new(value));
         let null = std::ptr::null_mut();
-        match self.value.compare_exchange(
-            null,
-            value,
-            atomic::Ordering::AcqRel,
-            atomic::Ordering::Acquire,
-        ) {
+        match self.value.compare_exchange(null, value, atomic::Ordering::AcqRel, atomic::Ordering::Acquire) {
             Ok(_) => Ok(()),
             // SAFETY: made above, and given to nobody.
             Err(_) => Err(*unsafe { Box::from_raw(value) }),

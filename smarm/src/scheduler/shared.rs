@@ -36,13 +36,13 @@ use crate::actor::park::rouse;
 use crate::actor::slot::Slot;
 use crate::chaos::Choice;
 use crate::hooks::Installed;
-use crate::primitive::{Mutex, Step, omits};
 use crate::primitive::atomic::{
     AtomicBool, AtomicU8, AtomicUsize,
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
 use crate::primitive::deque::{self, Injector, Steal, Stealer};
+use crate::primitive::{Mutex, Step, omits};
 use crate::stack::area::Area;
 use crate::stack::guard::Guard;
 

@@ -74,7 +74,8 @@ impl Kernel {
     /// A byte comes.
     fn receive(&self) {
         self.there.store(true, Relaxed);
-        let sources: Vec<_> = self.sources.lock().unwrap().iter().filter_map(|source| source.upgrade()).collect();
+        let sources: Vec<_> =
+            self.sources.lock().unwrap().iter().filter_map(|source| source.upgrade()).collect();
         let mut woken = Vec::new();
         sources.iter().for_each(|source| source.deliver(libc::EPOLLIN as u32, &mut woken));
         woken.into_iter().for_each(Waker::wake);
