@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::primitive;
 pub use crate::scheduler::worker::Worker;
 
 /// What a worker's turn ended with, and so what its host is to do.
@@ -156,7 +157,7 @@ pub trait Clock: Send + Sync {
     fn release(&self) {}
 }
 
-thread_local! {
+primitive::thread_local! {
     /// The reactor of the worker that was polled last on this thread and is still there.
     static REACTOR: Cell<Option<NonNull<dyn Reactor>>> = const { Cell::new(None) };
 }

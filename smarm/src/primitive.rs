@@ -53,7 +53,10 @@ mod modelled;
 pub(crate) use self::{
     flaw::omits,
     model::keep as leak,
-    modelled::{LocalKey, Mutex, MutexGuard, UnsafeCell, atomic, deque, read_only, thread_local},
+    modelled::{
+        LocalKey, Mutex, MutexGuard, OnceLock, UnsafeCell, atomic, deque, light_fence, read_only,
+        thread_local,
+    },
 };
 
 #[cfg(not(all(test, smarm_loom)))]
@@ -82,12 +85,22 @@ pub(crate) enum Step {
     PassOn,
     /// The look at the readiness, or whether a token is cancelled, under the lock.
     LookUnderLock,
+    /// The look whether a token is cancelled, after its child has been queued.
+    LookAfterQueueing,
     /// A select wakes the counterpart that came while it was looking.
     WakeMissed,
     /// A receive that is given up wakes the next one for the message that it leaves behind.
     WakeNext,
     /// An alarm that rings notes that it has.
     NoteRung,
+    /// The monitor's second look, a pause after it has announced its sleep.
+    LookOnceMore,
+    /// A sender that is queued wakes a receiver.
+    WakeReceiver,
+    /// An event finds nobody when its source has ended, and another one has its place.
+    CountGeneration,
+    /// The look of a worker at its inbox, after it has left.
+    LookAfterLeaving,
     /// The last actor's end wakes the workers of a runtime that shuts down.
     LastEnd,
 }
@@ -97,7 +110,7 @@ pub(crate) enum Step {
 mod native {
     pub(crate) use std::{
         cell::UnsafeCell,
-        sync::{Mutex, MutexGuard, atomic},
+        sync::{Mutex, MutexGuard, OnceLock, atomic},
         thread_local,
     };
 
@@ -108,6 +121,14 @@ mod native {
     /// Makes a value that lives for ever; in a model, until its execution is over.
     pub(crate) fn leak<T>(value: T) -> &'static T {
         Box::leak(Box::new(value))
+    }
+
+    /// One half of a sequentially consistent fence whose other half is a pause: by then processors have long shown
+    /// each other what they wrote, so it is left to keep the compiler from exchanging what is before with what is
+    /// after. In a model, where no time passes, both are fences.
+    #[inline(always)]
+    pub(crate) fn light_fence() {
+        atomic::compiler_fence(atomic::Ordering::SeqCst);
     }
 
     /// For reading what is in the cell while others may read it, too.

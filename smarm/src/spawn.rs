@@ -27,6 +27,7 @@ use crate::pid::Pid;
 use crate::runtime::Handle;
 use crate::scheduler::core::{self, Core};
 use crate::scheduler::shared::Shared;
+use crate::scheduler::worker;
 use crate::stack::StackError;
 use crate::stack::area::Area;
 use crate::stack::pool;
@@ -318,10 +319,12 @@ impl Builder {
         }
         // SAFETY: passed on; the stack was acquired above.
         let handle = unsafe { create(slot, self.name, f, connect, prepare) };
-        match self.worker.map(|worker| shared.homes[worker]) {
-            Some(home) if home.push(slot) => home.rouse(),
-            Some(_) => {} // somebody else has woken that worker
+        match self.worker {
+            Some(worker) => shared.send(worker, slot),
             None => shared.inject(slot.index()),
+        }
+        if shared.stopping() {
+            worker::take_care(shared); // all may have gone since it was admitted
         }
         Ok(handle)
     }
@@ -598,8 +601,15 @@ fn discard<T>(record: &Record, ending: Ending<T>) {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::Arc;
+    use std::task::Waker;
+    use std::time::Duration;
 
-    use crate::{Config, runtime};
+    use super::Builder;
+    use crate::host::Turn;
+    use crate::runtime::Handle;
+    use crate::scheduler::worker::Worker;
+    use crate::{Config, JoinTimeoutError, runtime};
 
     #[test]
     fn a_slot_is_never_used_again_after_its_last_generation() {
@@ -619,6 +629,56 @@ mod tests {
         for generations in lives.values() {
             assert!(generations.is_sorted_by(|a, b| a < b), "no generation comes twice");
             assert!(*generations.last().unwrap() <= LAST);
+        }
+    }
+
+    /// Spawns while `meanwhile` takes place, and looks what has become of the actor after `then`.
+    #[track_caller]
+    fn is_killed_unrun(
+        handle: &Handle,
+        worker: Option<usize>,
+        meanwhile: impl FnOnce(),
+        then: impl FnOnce(),
+    ) {
+        let held = Arc::new(());
+        let theirs = held.clone();
+        let builder = Builder { worker, ..Builder::new().runtime(handle) };
+        // SAFETY: the closure is `Send` and borrows nothing.
+        let spawned = unsafe {
+            builder.spawn_unchecked(
+                move || {
+                    drop(theirs);
+                    unreachable!("killed before it begins")
+                },
+                |_| meanwhile(),
+            )
+        };
+        let actor: crate::JoinHandle<()> = spawned.unwrap();
+        then();
+        match actor.join_timeout(Duration::from_secs(10)) {
+            Err(JoinTimeoutError::Ended(error)) => assert!(error.is_killed(), "{error:?}"),
+            other => panic!("it should have been killed: {other:?}"),
+        }
+        assert_eq!(Arc::strong_count(&held), 1, "its closure was dropped");
+    }
+
+    fn end(mut worker: Worker) {
+        let ended = (0..1000).any(|_| worker.poll_turn(Waker::noop()) == Turn::Done);
+        assert!(ended, "it has nothing to wait for");
+    }
+
+    #[test]
+    fn an_actor_for_a_worker_that_goes_meanwhile_ends_on_another() {
+        let (runtime, mut workers) = runtime::detached(Config::exact(2)).unwrap();
+        let (second, first) = (workers.pop().unwrap(), workers.pop().unwrap());
+        is_killed_unrun(&runtime.handle(), Some(1), || drop(second), || end(first));
+    }
+
+    #[test]
+    fn an_actor_that_is_spawned_while_all_workers_go_ends_with_its_spawner() {
+        for (count, worker) in [(1, Some(0)), (1, None), (2, Some(0)), (2, Some(1)), (2, None)] {
+            let (runtime, workers) = runtime::detached(Config::exact(count)).unwrap();
+            is_killed_unrun(&runtime.handle(), worker, || drop(workers), || ());
         }
     }
 }

@@ -436,6 +436,50 @@ fn a_token_forgets_its_children_and_its_waiters() {
     token.cancel();
 }
 
+/// As many levels as no stack has room for calls, in an actor's and in a thread's.
+#[test]
+fn tokens_may_be_a_hundred_thousand_levels_deep() {
+    /// Each level has a sibling that ends there.
+    fn tree() -> (CancelToken, Vec<CancelToken>, CancelToken) {
+        let top = CancelToken::new();
+        let mut leaves = Vec::new();
+        let mut lowest = top.clone();
+        for _ in 0..100_000 {
+            leaves.push(lowest.child_token());
+            lowest = lowest.child_token();
+        }
+        (top, leaves, lowest)
+    }
+    on_both(|| {
+        let (top, leaves, lowest) = tree();
+        top.cancel();
+        assert!(lowest.is_cancelled() && leaves.iter().all(CancelToken::is_cancelled));
+        drop((top, leaves));
+        drop(lowest); // all that are above it go with it
+
+        let (top, leaves, lowest) = tree();
+        drop((leaves, lowest));
+        let (first, second) = (top.child_token(), top.child_token());
+        top.cancel();
+        assert!(first.is_cancelled() && second.is_cancelled());
+    });
+}
+
+#[test]
+fn cancelling_in_the_middle_of_a_tree_leaves_what_is_beside_and_above() {
+    let top = CancelToken::new();
+    let (left, right) = (top.child_token(), top.child_token());
+    let (below, beside) = (left.child_token(), left.child_token());
+    let lowest = below.child_token();
+    below.cancel();
+    assert!(below.is_cancelled() && lowest.is_cancelled());
+    assert!(![&top, &left, &right, &beside].into_iter().any(CancelToken::is_cancelled));
+    left.cancel();
+    assert!(beside.is_cancelled() && !top.is_cancelled() && !right.is_cancelled());
+    top.cancel();
+    assert!(right.is_cancelled());
+}
+
 /// Cancelling at any moment of a wait wakes it, and none is left behind.
 #[test]
 fn cancelling_races_with_waits_and_loses_no_wake() {

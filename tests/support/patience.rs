@@ -5,8 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// After this long a test that still waits has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// After this long a test that still waits has failed. A sanitizer makes some ten times slower.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(smarm_sanitizer) { 600 } else { 60 });
 
 /// Runs `f` on this thread, and ends the process with the name of the calling test if it has not
 /// returned in time: a wait that never ends cannot be unwound from outside.

@@ -25,7 +25,7 @@ use std::task::Waker;
 
 use super::slot::{Slot, slot};
 use crate::primitive::atomic::{
-    AtomicU32, AtomicUsize,
+    self, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, SeqCst},
 };
 use crate::primitive::{Mutex, leak};
@@ -75,6 +75,8 @@ pub(crate) enum Returned {
 pub(crate) struct Pulse {
     /// Set by the monitor: the running slice has been too long. Cleared by the worker.
     pub(crate) overdue: AtomicBool,
+    /// The worker has nothing to run. Stored by it.
+    resting: atomic::AtomicBool,
     /// Which actor runs, or null. Stored by the worker at each switch.
     running: AtomicPtr<Slot>,
     /// Counts switches; stored by the worker.
@@ -88,6 +90,17 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
+    /// Whether the worker has nothing to run.
+    pub(crate) fn rests(&self) -> bool {
+        self.resting.load(Relaxed)
+    }
+
+    /// Says whether the worker has nothing to run. By the worker.
+    #[inline(always)]
+    pub(crate) fn rest(&self, resting: bool) {
+        self.resting.store(resting, Relaxed);
+    }
+
     /// Which actor runs.
     #[inline(always)]
     pub(crate) fn running(&self) -> Option<&'static Slot> {
@@ -130,6 +143,7 @@ impl Home {
         }
         self.pulse.switches.store(0, Relaxed); // what a seed brings in chaos mode depends on it
         self.pulse.run(None);
+        self.pulse.rest(false);
         // A model's home is of no use to its next execution.
         if !cfg!(all(test, smarm_loom)) {
             SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);

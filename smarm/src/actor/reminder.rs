@@ -8,6 +8,9 @@
 //!    If its time has come meanwhile, the clock tells, which is the same on all threads.
 //! 2. Cancelled elsewhere, the key goes back to the worker by [`Home::give_back`], which releases it when another
 //!    alarm or reminder is set there, or in a turn. Its waker may wake the future's task for nothing until then.
+//!    A waker that owns its task keeps that task's memory for as long: at worst, by a worker that rests, until the
+//!    timer is due. No more are kept so than were pending there at once, so what is kept does not grow, and nobody
+//!    need wake the worker.
 //! 3. A worker that ends wakes the tasks whose reminders it has, so that they come to 1. The key is void, which the
 //!    worker's tenancy tells, as its home may have another worker.
 //!

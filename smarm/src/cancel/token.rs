@@ -1,16 +1,19 @@
 //! Tokens: trees of flags that can be waited for.
 //!
-//! A token is a flag and a list of those who wait for it. A child is one of them: in its parent's list it
-//! has a place, whose waker cancels the child. So there is one protocol for all:
+//! A token is a flag and a list of those who wait for it. A child is one of them: it has a place in its parent's
+//! list, which names it. So there is one protocol for all:
 //!
-//! 1. Who cancels sets the flag under the list's lock, then takes one after the other off the list, and wakes
-//!    each outside the lock.
-//! 2. Who waits locks, and finds the flag set, or is queued.
+//! 1. Who cancels sets the flag under the list's lock, then takes one after the other off the list. Outside the
+//!    lock, it wakes who waits, and does the same with each child before it goes on.
+//! 2. Who waits locks, and finds the flag set, or is queued. A child is queued, and then looks at the flag.
 //!
 //! No wake is lost: whoever was queued under the lock before the flag was set is taken off the list by (1).
 //!
-//! A child keeps its parent alive, and the parent knows its child weakly. Cancelling and dropping go down,
-//! and up, one call per level of the tree.
+//! A child keeps its parent alive, and the parent knows its child weakly. Trees may be deep, so neither cancelling
+//! nor dropping takes a call per level: the former finds its way back up by the parents, and a token that is dropped
+//! drops those above it that nobody else holds one after the other.
+//!
+//! Rejected: a child's place in its own allocation (who drops a parent in a loop has to move it out of there).
 
 #[cfg(all(test, smarm_loom))]
 mod models;
@@ -18,8 +21,9 @@ mod models;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::actor::park::{self, Interrupt, rouse};
@@ -54,25 +58,17 @@ pub struct CancelToken {
 struct Shared {
     /// Set under the lock of `waiters`, and never cleared.
     cancelled: AtomicBool,
-    waiters: Waiters<()>,
+    waiters: Waiters<Entry>,
     parent: Option<Link>,
 }
+
+/// The child whose place it is; `None` of who waits.
+type Entry = Option<Weak<Shared>>;
 
 /// A child's place in its parent's list.
 struct Link {
     parent: Arc<Shared>,
-    node: Node<()>,
-}
-
-/// Cancels a child.
-struct Child(Weak<Shared>);
-
-impl Wake for Child {
-    fn wake(self: Arc<Self>) {
-        if let Some(child) = self.0.upgrade() {
-            child.cancel();
-        }
-    }
+    node: Pin<Box<Node<Entry>>>,
 }
 
 impl CancelToken {
@@ -83,20 +79,20 @@ impl CancelToken {
 
     /// A token that is cancelled with this one, or alone.
     pub fn child_token(&self) -> Self {
-        let link = Link { parent: self.shared.clone(), node: Node::new(()) };
-        let child = Arc::new(Shared::new(Some(link)));
-        if let Some(Link { parent, node }) = &child.parent {
-            let waker = Waker::from(Arc::new(Child(Arc::downgrade(&child))));
+        let shared = Arc::new_cyclic(|child: &Weak<Shared>| {
+            let node = Box::pin(Node::new(Some(child.clone())));
+            Shared::new(Some(Link { parent: self.shared.clone(), node }))
+        });
+        if let Some(Link { parent, node }) = &shared.parent {
             let mut list = parent.waiters.lock();
-            // SAFETY: the node never moves out of the child's allocation, is queued in this list only, and
-            // taken off by the child's drop.
-            unsafe { list.push_back(Pin::new_unchecked(node), waker) };
+            // SAFETY: the node is queued in this list only, and taken off by the child's drop.
+            unsafe { list.push_back(node.as_ref(), Waker::noop().clone()) };
             drop(list);
-            if parent.is_cancelled() {
-                child.cancel();
+            if !omits(Step::LookAfterQueueing) && parent.is_cancelled() {
+                shared.cancel();
             }
         }
-        Self { shared: child }
+        Self { shared }
     }
 
     /// Cancels the token and its descendants, and wakes all who wait for them. Once is for ever.
@@ -137,7 +133,7 @@ impl CancelToken {
     ///
     /// Dropped half-way, the future leaves the list of those who wait.
     pub fn cancelled(&self) -> Cancellation<'_> {
-        Cancellation { shared: &self.shared, queued: false, node: Node::new(()) }
+        Cancellation { shared: &self.shared, queued: false, node: Node::new(None) }
     }
 
     pub(super) fn shared(&self) -> Arc<dyn Cancel> {
@@ -162,23 +158,49 @@ impl Shared {
     }
 
     fn cancel(&self) {
+        self.set_cancelled();
+        // The token whose list is being emptied, if that is one below this one.
+        let mut below: Option<Arc<Shared>> = None;
+        loop {
+            let token = below.as_deref().unwrap_or(self);
+            let mut list = token.waiters.lock();
+            let next = list.pop_front().map(|(waker, entry)| (waker, entry.take()));
+            drop(list);
+            match next {
+                Some((waker, None)) => rouse(waker),
+                Some((_, Some(child))) => {
+                    // One that nobody holds is being dropped.
+                    if let Some(child) = child.upgrade() {
+                        child.set_cancelled();
+                        below = Some(child);
+                    }
+                }
+                None => match below {
+                    None => return,
+                    Some(done) => below = done.parent_below(self),
+                },
+            }
+        }
+    }
+
+    fn set_cancelled(&self) {
         let list = self.waiters.lock();
         // false => true, under the lock. Release: what was done before is seen by those who stop.
         self.cancelled.store(true, Release);
         drop(list);
-        loop {
-            let mut list = self.waiters.lock();
-            let Some((waker, ())) = list.pop_front() else { return };
-            drop(list);
-            rouse(waker);
-        }
+    }
+
+    /// The parent, unless that is `top`.
+    fn parent_below(&self, top: &Shared) -> Option<Arc<Shared>> {
+        let parent = &self.parent.as_ref()?.parent;
+        (!ptr::eq(Arc::as_ptr(parent), top)).then(|| parent.clone())
     }
 
     /// Step 2: `true` if it is cancelled; else the node is queued.
     ///
     /// # Safety
     /// As [`WaitList::push_back`](crate::channel::waitlist::WaitList::push_back).
-    unsafe fn queue(&self, node: Pin<&Node<()>>, waker: Waker) -> bool {
+    unsafe fn queue(&self, node: Pin<&Node<Entry>>, waker: Waker) -> bool {
         let mut list = self.waiters.lock();
         if !omits(Step::LookUnderLock) && self.is_cancelled() {
             drop(list);
@@ -194,7 +216,7 @@ impl Shared {
     ///
     /// # Safety
     /// The node was queued here.
-    unsafe fn leave(&self, node: Pin<&Node<()>>) {
+    unsafe fn leave(&self, node: Pin<&Node<Entry>>) {
         let mut list = self.waiters.lock();
         // SAFETY: the caller's duty.
         let waker = unsafe { list.remove(node) };
@@ -205,9 +227,12 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(Link { parent, node }) = &self.parent {
-            // SAFETY: queued by `child_token`, in this place.
-            unsafe { parent.leave(Pin::new_unchecked(node)) };
+        let mut link = self.parent.take();
+        while let Some(Link { parent, node }) = link {
+            // SAFETY: queued by `child_token`.
+            unsafe { parent.leave(node.as_ref()) };
+            // The last one that holds it drops it here, and not in a call of its own.
+            link = Arc::into_inner(parent).and_then(|mut last| last.parent.take());
         }
     }
 }
@@ -218,7 +243,7 @@ impl Cancel for Shared {
     }
 
     fn subscribe(self: Arc<Self>, waker: Waker) -> Subscription {
-        let subscription = Box::new(Subscribed { shared: self, node: Node::new(()) });
+        let subscription = Box::new(Subscribed { shared: self, node: Node::new(None) });
         // SAFETY: the node never moves out of its allocation, and is taken off by the drop.
         if unsafe { subscription.shared.queue(Pin::new_unchecked(&subscription.node), waker.clone()) } {
             rouse(waker);
@@ -230,7 +255,7 @@ impl Cancel for Shared {
 /// A waker that is woken when the token is cancelled.
 struct Subscribed {
     shared: Arc<Shared>,
-    node: Node<()>,
+    node: Node<Entry>,
 }
 
 impl Drop for Subscribed {
@@ -246,7 +271,7 @@ impl Drop for Subscribed {
 pub struct Cancellation<'a> {
     shared: &'a Shared,
     queued: bool,
-    node: Node<()>,
+    node: Node<Entry>,
 }
 
 impl Future for Cancellation<'_> {
@@ -288,5 +313,45 @@ impl fmt::Debug for Cancellation<'_> {
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+    use std::thread;
+
+    use super::CancelToken;
+
+    /// What Miri is to look at: places move and go in any order, on any thread.
+    #[test]
+    fn branches_of_a_tree_are_dropped_and_cancelled_in_any_order() {
+        for round in 0..6 {
+            let top = CancelToken::new();
+            let mut branches: Vec<Vec<CancelToken>> = (0..3).map(|_| vec![top.child_token()]).collect();
+            for branch in &mut branches {
+                for _ in 0..8 {
+                    let lowest = branch.last().expect("it begins with one").child_token();
+                    branch.push(lowest);
+                }
+            }
+            let middle = branches[0][4].clone();
+            let mut wait = pin!(middle.cancelled());
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            branches.rotate_left(round % 3);
+            if round < 3 {
+                branches[0].reverse();
+            }
+            let canceller = thread::spawn({
+                let top = top.clone();
+                move || top.cancel()
+            });
+            drop(branches);
+            canceller.join().unwrap();
+            assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            assert!(middle.child_token().is_cancelled() && top.is_cancelled());
+        }
     }
 }

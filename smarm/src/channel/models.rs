@@ -5,12 +5,12 @@
 //! | list | two senders, receiver | one sends two messages, one sends one; the receiver waits for each, and for the end | each arrives once, in its sender's order; nobody waits for ever | filling and waiting without ordering; waiting torn |
 //! | leaving | sender, receiver | the receiver leaves while two messages are sent | each is dropped or given back, once | abandoning torn |
 //! | bound | sender, receiver | two messages through a channel for one | both arrive; nobody waits for ever | giving a permit back torn |
-//! | rendezvous | sender, receiver | a message is sent while the receiver begins to wait, and then for the end | it arrives, once; nobody waits for ever | |
+//! | rendezvous | sender, receiver | a message is sent while the receiver begins to wait, and then for the end | it arrives, once; nobody waits for ever | the wake of a receiver left out |
 
 use super::testing::Counted;
 use super::{bounded, channel};
 use crate::primitive::atomic::Ordering::{AcqRel, Release};
-use crate::primitive::flaw::{Flaw, Op, torn, weakened};
+use crate::primitive::flaw::{Flaw, Op, Step, omitted, torn, weakened};
 use crate::primitive::model::{block_on, check, check_flawed, spawn};
 
 fn list() {
@@ -117,4 +117,10 @@ fn rendezvous() {
 #[test]
 fn a_rendezvous_comes_about_once() {
     check(3, rendezvous);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_sender_that_wakes_no_receiver_is_caught() {
+    check_flawed(omitted(Step::WakeReceiver), 3, rendezvous);
 }

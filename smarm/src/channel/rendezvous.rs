@@ -55,7 +55,7 @@ use super::error::{TryRecvError, TrySendError};
 use super::list::List;
 use super::waitlist::{Node, Place, WaitList};
 use crate::actor::park::{OwnCode, own_code, rouse};
-use crate::primitive::{Mutex, MutexGuard};
+use crate::primitive::{Mutex, MutexGuard, Step, omits};
 
 /// What a sender that waits brings.
 pub(super) struct Parcel<T> {
@@ -248,7 +248,7 @@ impl<T> Rendezvous<T> {
             *both.senders.entry(node) = Parcel { message: Some(message), claimant };
             both.senders.push_back(node, waker);
         }
-        let notified = both.notify(claimant);
+        let notified = if omits(Step::WakeReceiver) { None } else { both.notify(claimant) };
         drop(both);
         if let Some(waker) = notified {
             rouse(waker);
@@ -450,7 +450,8 @@ impl<T> Rendezvous<T> {
             unsafe { (both.receivers.remove(node), std::mem::take(&mut both.receivers.entry(node).owed)) };
         both.owed -= usize::from(owed);
         let something = list.len() > both.owed || !both.senders.is_empty();
-        let next = if place.is_none() && something { both.notify(None) } else { None };
+        let passes_on = place.is_none() && something && !omits(Step::WakeNext);
+        let next = if passes_on { both.notify(None) } else { None };
         drop(both);
         drop(place);
         if let Some(waker) = next {

@@ -10,17 +10,21 @@
 //! Rejected: the source's address as the key. A source that ends on another thread while a batch
 //! is being worked off would have to be kept until that batch is done.
 
+#[cfg(all(test, smarm_loom))]
+mod models;
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use super::readiness::Readiness;
 use super::sys::check;
 use super::{Attempt, Direction, Source, WaitId};
 use crate::chaos;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
+use crate::primitive::{Mutex, MutexGuard, Step, omits};
 
 /// What the epoll's events carry. The two largest belong to the reactor's own descriptors; a table
 /// never grows to such an index.
@@ -104,7 +108,7 @@ impl Registry {
             unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, ptr::null_mut()) };
         }
         let entry = &mut table.entries[key.index()];
-        entry.generation = entry.generation.wrapping_add(1);
+        entry.generation = entry.generation.wrapping_add(u32::from(!omits(Step::CountGeneration)));
         entry.source = Weak::new();
         table.free.push(key.index());
         self.len.fetch_sub(1, Ordering::Relaxed);

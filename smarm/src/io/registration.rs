@@ -28,8 +28,8 @@ use std::future::Future;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -38,6 +38,7 @@ use crate::actor::park::{self, Interrupt};
 use crate::actor::scope;
 use crate::host::sys::poll_fd;
 use crate::host::{self, Attempt, Direction, ReactorGone, Source, WaitId};
+use crate::primitive::OnceLock;
 use crate::sim;
 
 /// Where the source of one descriptor is kept. The owner drops it before it closes the descriptor,

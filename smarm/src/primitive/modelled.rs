@@ -275,6 +275,51 @@ impl<T: ?Sized> UnsafeCell<T> {
     }
 }
 
+/// One half of a fence whose other half is a pause, which a model makes a fence, too.
+#[track_caller]
+pub(crate) fn light_fence() {
+    atomic::fence(atomic::Ordering::SeqCst);
+}
+
+/// See [`std::sync::OnceLock`].
+#[derive(Debug)]
+pub(crate) struct OnceLock<T> {
+    value: atomic::AtomicPtr<T>,
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self { value: atomic::AtomicPtr::default() }
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self) -> Option<&T> {
+        // SAFETY: what `set` has put there stays until the drop.
+        unsafe { self.value.load(atomic::Ordering::Acquire).as_ref() }
+    }
+
+    #[track_caller]
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let value = Box::into_raw(Box::new(value));
+        let null = std::ptr::null_mut();
+        match self.value.compare_exchange(null, value, atomic::Ordering::AcqRel, atomic::Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            // SAFETY: made above, and given to nobody.
+            Err(_) => Err(*unsafe { Box::from_raw(value) }),
+        }
+    }
+}
+
+impl<T> Drop for OnceLock<T> {
+    fn drop(&mut self) {
+        let value = self.value.load(atomic::Ordering::Acquire);
+        if !value.is_null() {
+            // SAFETY: put there by `set`, and nobody else has the cell any more.
+            drop(unsafe { Box::from_raw(value) });
+        }
+    }
+}
+
 /// For reading what is in the cell while others may read it, too.
 #[track_caller]
 pub(crate) fn read_only<T>(cell: &UnsafeCell<T>) -> *const T {

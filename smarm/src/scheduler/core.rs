@@ -219,7 +219,7 @@ impl Core {
             return None;
         }
         let actor = local.take_only()?;
-        shared.monitor.stir();
+        shared.monitor.stir(&home.pulse);
         self.begin_turn();
         local.batch_end.set(tick.wrapping_add(self.batch.get()));
         local.count(tick, actor);
@@ -231,6 +231,7 @@ impl Core {
         // The announcement of the sleep stands, so whoever brings something after this wakes the host.
         let nothing = !local.has_queued() && home.sleeps() && !home.has_mail() && !self.has_new();
         if nothing && !local.overdue() && !shared.stopping() {
+            home.pulse.rest(true);
             local.set_idle(true);
             return Some(Turn::Idle);
         }

@@ -13,46 +13,78 @@
 //! 1. When all workers have been at rest for some ticks, the monitor marks itself asleep.
 //! 2. A tick later it looks at them once more, and only then sleeps for good.
 //!
-//! A worker that begins to run looks whether the monitor sleeps, and wakes it; then it says which
-//! actor it runs. If it looked before (1), what it says can be seen long before (2), so the monitor
-//! sees it; if later, it wakes the monitor. A pause in place of a fence: workers begin to run often,
-//! and the monitor falls asleep rarely. While all sleep the monitor wakes only to give memory back, four
-//! times a second for some seconds, and then is silent.
+//! A worker that begins to run says that it does not rest, and then looks whether the monitor sleeps, and wakes it. If
+//! it looked before (1), what it said before that can be seen long before (2), so the monitor sees it; if later, it
+//! wakes the monitor. A pause in place of a fence: workers begin to run often, and the monitor falls asleep rarely.
+//! However long the worker is kept from running after its look, it does not rest until it says so.
+//!
+//! While all sleep the monitor wakes only to give memory back, four times a second for some seconds, and then is
+//! silent.
+//!
+//! Rejected: to go by which actor a worker runs. One that the system has taken its CPU from, between its look and its
+//! first actor, for as long as the pause lasts, would run that actor unseen.
+
+#[cfg(all(test, smarm_loom))]
+mod models;
 
 use std::io;
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Relaxed, SeqCst},
-};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
-use crate::actor::home::Home;
+use crate::actor::home::{Home, Pulse};
 use crate::actor::record::Record;
 use crate::actor::slot::Slot;
+use crate::primitive::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
+use crate::primitive::{Step, light_fence, omits};
 use crate::stack::trim;
 
 /// A slice of this many ticks is reported.
 const STUCK: u32 = 100;
 /// After so many ticks with all workers asleep the monitor makes no more, but to give memory back.
-const IDLE: u32 = 5;
+const IDLE: u32 = if cfg!(all(test, smarm_loom)) { 1 } else { 5 };
 
 /// What workers see of the monitor.
 #[derive(Default)]
 pub(crate) struct Monitor {
-    thread: OnceLock<Thread>,
+    waker: OnceLock<Waker>,
     asleep: AtomicBool,
     stop: AtomicBool,
 }
 
 impl Monitor {
-    /// Wakes the monitor if it sleeps. By a worker that has just marked itself awake.
-    pub(crate) fn stir(&self) {
-        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+    /// Says that a worker rests no more, and wakes the monitor if it sleeps. By that worker.
+    #[inline(always)]
+    pub(crate) fn stir(&self, pulse: &Pulse) {
+        pulse.rest(false);
+        // The other half is the pause before step 2.
+        light_fence();
+        if self.asleep.load(Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if self.asleep.swap(false, SeqCst) {
             self.unpark();
         }
+    }
+
+    /// Step 1, and says whether this is step 2 and the monitor is to sleep for good. `idle` counts for how many ticks
+    /// all workers have been at rest. By the monitor.
+    fn drowse(&self, idle: &mut u32, at_rest: impl FnOnce() -> bool) -> bool {
+        if *idle >= IDLE && !self.asleep.load(SeqCst) {
+            *idle = 0; // a worker has woken it: from the beginning
+        }
+        *idle = if at_rest() { idle.saturating_add(1) } else { 0 };
+        self.asleep.store(*idle >= IDLE, SeqCst);
+        *idle > IDLE || omits(Step::LookOnceMore) && *idle == IDLE
     }
 
     /// Ends the monitor's thread.
@@ -62,9 +94,21 @@ impl Monitor {
     }
 
     fn unpark(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
         }
+    }
+}
+
+/// Unparks the monitor.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -74,7 +118,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> 
     let name = format!("{}-monitor", shared.settings.name);
     let handle = thread::Builder::new().name(name).stack_size(256 << 10).spawn(move || watch(&weak))?;
     // Only this call sets it.
-    let _ = shared.monitor.thread.set(handle.thread().clone());
+    let _ = shared.monitor.waker.set(Arc::new(Unpark(handle.thread().clone())).into());
     Ok(handle)
 }
 
@@ -100,9 +144,6 @@ fn watch(shared: &Weak<Shared>) {
         if shared.monitor.stop.load(SeqCst) {
             return;
         }
-        if idle >= IDLE && !shared.monitor.asleep.load(SeqCst) {
-            idle = 0; // a worker has woken it: from the beginning
-        }
         seen.resize(shared.homes.len(), Seen::default());
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
             look(&shared, home, seen);
@@ -111,23 +152,22 @@ fn watch(shared: &Weak<Shared>) {
             trim_due = Instant::now() + trim::PERIOD;
             wanted = trim::tick();
         }
-        idle = if shared.homes.iter().all(|home| at_rest(home)) { idle + 1 } else { 0 };
-        shared.monitor.asleep.store(idle >= IDLE, SeqCst); // step 1
+        let for_good = shared.monitor.drowse(&mut idle, || shared.homes.iter().all(|home| at_rest(home)));
         wanted |= idle == 0; // whatever ran may have left memory behind
         drop(shared);
         // A `stop` or `stir` since the looks above has left its token: then no pause is made.
-        match idle {
+        match for_good {
             // Step 2 is the look after this pause.
-            ..=IDLE => thread::park_timeout(slice),
-            _ if wanted => thread::park_timeout(trim::PERIOD),
-            _ => thread::park(),
+            false => thread::park_timeout(slice),
+            true if wanted => thread::park_timeout(trim::PERIOD),
+            true => thread::park(),
         }
     }
 }
 
-/// Whether the worker sleeps, and runs nothing.
+/// Whether the worker sleeps, and has nothing to run. The announcement of a single worker's sleep stands while it runs.
 fn at_rest(home: &Home) -> bool {
-    home.sleeps() && home.pulse.running().is_none()
+    home.sleeps() && home.pulse.rests()
 }
 
 fn look(shared: &Shared, home: &Home, seen: &mut Seen) {

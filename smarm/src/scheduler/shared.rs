@@ -13,6 +13,16 @@
 //! operations. Either the spawner sees a sleeper and no searcher, and summons; or it sees a searcher,
 //! who has yet to do the last look of (3) or the hand-on of (2); or it sees no sleeper, and then
 //! every worker has the last look of (3) before it.
+//!
+//! # Protocol: a new actor for a worker that goes
+//! A host may drop its worker while the runtime lives, which stops the runtime. A spawner that was admitted before
+//! puts its actor somewhere after.
+//! 1. Who spawns for a certain worker pushes the actor into its inbox, and then looks whether that has left.
+//! 2. A worker that goes marks itself as having left, and then looks at its inbox once more.
+//!
+//! Both push and mark are sequentially consistent, so one of the two finds the actor. It hands that to the injector,
+//! for those who are left to start and to kill. When nobody is, which is found in the same way, whoever finds that
+//! [takes care](super::worker::take_care) of it.
 
 use std::future::poll_fn;
 use std::sync::{Arc, PoisonError};
@@ -23,15 +33,16 @@ use super::monitor::Monitor;
 use super::paused::PausedClock;
 use crate::actor::home::Home;
 use crate::actor::park::rouse;
+use crate::actor::slot::Slot;
 use crate::chaos::Choice;
 use crate::hooks::Installed;
-use crate::primitive::Mutex;
 use crate::primitive::atomic::{
-    AtomicU8, AtomicUsize,
+    AtomicBool, AtomicU8, AtomicUsize,
     Ordering::{Acquire, Relaxed, SeqCst},
     fence,
 };
 use crate::primitive::deque::{self, Injector, Steal, Stealer};
+use crate::primitive::{Mutex, Step, omits};
 use crate::stack::area::Area;
 use crate::stack::guard::Guard;
 
@@ -76,6 +87,10 @@ pub(crate) struct Shared {
     pub(crate) leaked: AtomicUsize,
     /// Workers that have gone or are about to.
     workers_leaving: AtomicUsize,
+    /// Of each worker: whether nobody empties its inbox any more.
+    left: Box<[AtomicBool]>,
+    /// How often somebody was asked to take care of what came after all workers.
+    pub(super) asked_to_care: AtomicUsize,
     workers_gone: Mutex<Gone>,
     pub(crate) monitor: Monitor,
     pub(crate) paused: Option<Arc<PausedClock>>,
@@ -92,6 +107,8 @@ impl Shared {
     pub(crate) fn new(settings: Settings, stealers: Vec<Stealer<u32>>) -> Self {
         let homes: Box<[&'static Home]> = stealers.iter().map(|_| Home::claim()).collect();
         Self {
+            left: homes.iter().map(|_| AtomicBool::new(false)).collect(),
+            asked_to_care: AtomicUsize::new(0),
             paused: settings.paused.then(|| PausedClock::new(homes.clone())),
             settings,
             homes,
@@ -165,6 +182,43 @@ impl Shared {
         self.summon_for_new();
     }
 
+    /// Hands a new actor from outside to this worker.
+    pub(crate) fn send(&self, worker: usize, actor: &'static Slot) {
+        let home = self.homes[worker];
+        if home.push(actor) {
+            home.rouse();
+        } // else somebody else has woken that worker
+        // SeqCst, as the push: pairs with `leave`.
+        if self.left[worker].load(SeqCst) {
+            self.forward(worker);
+        }
+    }
+
+    /// Marks a worker as one that starts no more actors.
+    pub(super) fn leave(&self, worker: usize) {
+        self.left[worker].store(true, SeqCst); // false => true. Pairs with `send`.
+        if !omits(Step::LookAfterLeaving) && self.homes[worker].has_mail() {
+            self.forward(worker);
+        }
+    }
+
+    /// Hands new actors for a worker that has left to the others.
+    #[cold]
+    fn forward(&self, worker: usize) {
+        self.homes[worker].take(|actor| {
+            // Else it is mail for one that was leaked.
+            if actor.seat.home().is_none() {
+                self.inject(actor.index());
+            }
+        });
+    }
+
+    /// Whether there are new actors although all workers have gone.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let gone = self.workers_gone.lock().unwrap_or_else(PoisonError::into_inner).count;
+        gone >= self.homes.len() && self.has_new()
+    }
+
     /// Step 1 of the protocol, after the push.
     #[inline(always)]
     pub(crate) fn summon_for_new(&self) {
@@ -218,12 +272,12 @@ impl Shared {
         }
     }
 
-    /// The caller sleeps no more.
-    pub(crate) fn rise(&self) {
+    /// The caller, who has this home, sleeps no more.
+    pub(crate) fn rise(&self, home: &Home) {
         if !self.is_single() {
             self.sleeping.fetch_sub(1, SeqCst);
         }
-        self.monitor.stir();
+        self.monitor.stir(&home.pulse);
     }
 
     /// Whether there is one worker only.
@@ -268,10 +322,10 @@ impl Shared {
         retry(|| stealer.steal())
     }
 
-    /// Counts a worker that will be gone soon. Says whether it is the last.
+    /// Counts a worker that will be gone soon. Says whether it is the last, or comes after that.
     #[must_use]
     pub(crate) fn worker_leaves(&self) -> bool {
-        self.workers_leaving.fetch_add(1, SeqCst) + 1 == self.homes.len()
+        self.workers_leaving.fetch_add(1, SeqCst) + 1 >= self.homes.len()
     }
 
     /// Counts a worker that has gone.

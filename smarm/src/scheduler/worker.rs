@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
@@ -209,6 +209,7 @@ impl Drop for Worker {
                 );
             }
             core.shared.leaked.fetch_add(core.started.get().max(1), Relaxed);
+            core.shared.leave(core.index);
             core.shared.worker_gone();
             std::mem::forget((core, self.reactor.take(), self.signal_stack.take()));
             return;
@@ -219,6 +220,7 @@ impl Drop for Worker {
             host::leave(&**reactor);
         }
         core.local.move_alarms_elsewhere();
+        core.shared.leave(core.index);
         if !wound_up {
             eprintln!(
                 "smarm: a worker was dropped while {} of its actors would not end; their stacks are leaked",
@@ -232,6 +234,29 @@ impl Drop for Worker {
         }
         core.local.forget();
         core.shared.worker_gone();
+        let shared = core.shared.clone();
+        drop(core);
+        take_care(&shared);
+    }
+}
+
+/// Ends new actors that nobody is left to end, on the calling thread: by a worker that is dropped at once. Not those of
+/// a runtime that has leaked stacks, which such a worker would have to leave alone.
+#[cold]
+pub(crate) fn take_care(shared: &Arc<Shared>) {
+    if shared.leaked.load(Relaxed) > 0 || !shared.is_orphaned() {
+        return;
+    }
+    // One at a time, as it has the place of a worker; who is at it looks again for who comes meanwhile.
+    if shared.asked_to_care.fetch_add(1, SeqCst) > 0 {
+        return;
+    }
+    loop {
+        let asked = shared.asked_to_care.load(SeqCst);
+        drop(Worker::new(shared.clone(), 0, Deque::new_lifo()));
+        if shared.asked_to_care.fetch_sub(asked, SeqCst) == asked {
+            return;
+        }
     }
 }
 

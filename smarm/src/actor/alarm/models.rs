@@ -3,7 +3,7 @@
 //! | model | threads | steps | property | planted bugs |
 //! |---|---|---|---|---|
 //! | rung | worker, waiter | it rings while the waiter leaves another waker | the waiter learns of it | the ringing not noted |
-//! | cancel | worker, owner | it rings while it is cancelled | its action is done or given back, once | |
+//! | cancel | worker, owner | it rings while it is cancelled | its action is done or given back, once, and the owner is told which | the ringing not noted |
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -66,4 +66,10 @@ fn cancel() {
 #[test]
 fn what_is_cancelled_as_it_rings_is_done_or_given_back() {
     check(4, cancel);
+}
+
+#[test]
+#[should_panic(expected = "left == right")]
+fn a_cancelling_that_is_not_told_of_the_ringing_is_caught() {
+    check_flawed(omitted(Step::NoteRung), 4, cancel);
 }

@@ -3,7 +3,8 @@
 //! | model | threads | steps | property | planted bugs |
 //! |---|---|---|---|---|
 //! | wait | canceller, waiter | it is cancelled while somebody begins to wait | the wait ends, and sees what came before | the look under the lock left out |
-//! | child | canceller, maker | it is cancelled while a child is made | the child is cancelled | |
+//! | child | canceller, maker | it is cancelled while a child is made | the child is cancelled | the look after queueing left out |
+//! | grandchild | two cancellers, owner | a token and its child are cancelled while the grandchild, and the child, are dropped | whoever is left is cancelled; nobody touches what is gone | |
 
 use std::sync::Arc;
 
@@ -48,4 +49,28 @@ fn child() {
 #[test]
 fn a_child_that_is_made_meanwhile_is_cancelled() {
     check(3, child);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_child_that_does_not_look_after_it_was_queued_is_caught() {
+    check_flawed(omitted(Step::LookAfterQueueing), 3, child);
+}
+
+fn grandchild() {
+    let token = CancelToken::new();
+    let child = token.child_token();
+    let (theirs, grandchild) = (child.clone(), child.child_token());
+    let canceller = spawn(move || theirs.cancel());
+    let dropper = spawn(move || drop(grandchild));
+    token.cancel();
+    assert!(child.is_cancelled());
+    drop((token, child));
+    canceller.join().unwrap();
+    dropper.join().unwrap();
+}
+
+#[test]
+fn tokens_that_are_dropped_while_they_are_cancelled_are_left_alone() {
+    check(2, grandchild);
 }

@@ -3,7 +3,7 @@
 //! | model | threads | steps | property | planted bugs |
 //! |---|---|---|---|---|
 //! | giving up | sender, two receivers | a message is sent while one waits, and one begins to wait and gives up | it comes to who waits | the passing on left out |
-//! | rendezvous | sender, two receivers | the same through a channel without room | the same | |
+//! | rendezvous | sender, two receivers | the same through a channel without room | the same | the same |
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -45,4 +45,10 @@ fn a_receive_that_is_given_up_and_keeps_its_wake_is_caught() {
 #[test]
 fn a_rendezvous_comes_about_with_who_waits_whoever_gives_up() {
     check(1, || giving_up(Some(0)));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_rendezvous_that_is_given_up_and_keeps_its_wake_is_caught() {
+    check_flawed(omitted(Step::WakeNext), 2, || giving_up(Some(0)));
 }

@@ -37,6 +37,7 @@ impl Core {
             self.rise();
             return None;
         }
+        local.home.pulse.rest(true);
         local.set_idle(true);
         Some(Turn::Idle)
     }
@@ -64,7 +65,7 @@ impl Core {
             if !self.shared.is_single() && self.local.home.wake_up() {
                 self.searching.set(true); // whoever summoned it has counted it
             }
-            self.shared.rise();
+            self.shared.rise(self.local.home);
         }
     }
 

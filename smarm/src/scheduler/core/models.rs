@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | new actor | worker, spawner | an actor is spawned from outside while the worker goes to sleep; the worker runs it and shuts the runtime down | the actor finds the worker | the second look left out; the fence after the push left out |
 //! | end | two workers | the runtime stops while its last actor has yet to begin | both workers end | the last end told to nobody |
+//! | leaving | worker, worker that leaves, spawner | an actor is spawned for a worker that is dropped | the other one runs it, and ends | the look after leaving left out |
 //!
 //! The workers' code is the real one, but that an actor ends as soon as it would run. The deques are modelled
 //! ones (see [`deque`](crate::primitive::deque)).
@@ -115,4 +116,35 @@ fn all_workers_end_with_the_last_actor() {
 fn a_last_end_that_nobody_hears_of_is_caught() {
     let settings = settings();
     check_flawed(omitted(Step::LastEnd), 2, move || end(&settings));
+}
+
+/// Worker 1 leaves as an actor comes for it.
+fn leaving(settings: &Settings) {
+    let actor = modelled::prepare(1)[0];
+    let deques = [Deque::new_lifo(), Deque::new_lifo()];
+    let shared = Arc::new(Shared::new(settings.clone(), deques.iter().map(Deque::stealer).collect()));
+    let [first, _unused] = deques;
+    actor.seat.vacate();
+    let _ = actor.state.occupy();
+    assert!(shared.admit_outside());
+    shared.stop();
+    let (runs, leaves) = (shared.clone(), shared.clone());
+    let worker = spawn(move || host(&runs, 0, first));
+    let leaver = spawn(move || leaves.leave(1));
+    shared.send(1, actor);
+    leaver.join().unwrap();
+    worker.join().unwrap();
+}
+
+#[test]
+fn an_actor_for_a_worker_that_leaves_ends_on_another() {
+    let settings = settings();
+    check(2, move || leaving(&settings));
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_worker_that_does_not_look_after_it_has_left_is_caught() {
+    let settings = settings();
+    check_flawed(omitted(Step::LookAfterLeaving), 2, move || leaving(&settings));
 }
