@@ -1,6 +1,7 @@
 //! Fetching ahead: with very many actors in turn, the slot and the stack of each are cold.
 
 use crate::actor::ring::Ring;
+use crate::actor::slot::Slot;
 use crate::context::prefetch;
 
 /// The slots of the actors from this many places ahead on are fetched, ...
@@ -24,10 +25,32 @@ pub(super) fn prefetch_ahead(ring: &Ring) {
     }
     for place in 0..AT_ONCE {
         if let Some(slot) = ring.peek(NEAR + place) {
-            // SAFETY: the actor is in this worker's queue, so this thread owns its stack.
-            let sp = unsafe { (*slot.context.get()).stack_pointer() };
-            prefetch(std::ptr::with_exposed_provenance(sp));
-            prefetch(std::ptr::with_exposed_provenance(sp + 64));
+            // SAFETY: the actor is in this worker's queue.
+            unsafe { prefetch_stack(slot) };
         }
+    }
+}
+
+/// Fetches what the actor touches first when it goes on.
+///
+/// # Safety
+/// It is this thread's, and suspended.
+#[inline(always)]
+unsafe fn prefetch_stack(slot: &Slot) {
+    // SAFETY: this thread owns the actor's stack.
+    let sp = unsafe { (*slot.context.get()).stack_pointer() };
+    prefetch(std::ptr::with_exposed_provenance(sp));
+    prefetch(std::ptr::with_exposed_provenance(sp + 64));
+}
+
+/// As [`prefetch_ahead`] for an actor that is woken together with some others, too few of them for that.
+///
+/// # Safety
+/// As for [`prefetch_stack`].
+#[inline(always)]
+pub(super) unsafe fn prefetch_woken(ring: &Ring, slot: &Slot) {
+    if ring.len() <= FAR + AT_ONCE {
+        // SAFETY: passed on.
+        unsafe { prefetch_stack(slot) };
     }
 }
