@@ -84,7 +84,8 @@ impl Config {
     }
 
     /// How long an actor may run before it is made to yield (see [`preempt`](crate::preempt)). The
-    /// monitor looks once per slice, so the true length lies between one and two of them.
+    /// monitor looks twice in that time, so the true length lies between half of it and all of it; of the first one
+    /// after the runtime was idle, up to one and a half.
     pub fn slice(mut self, slice: Duration) -> Self {
         self.slice = slice;
         self

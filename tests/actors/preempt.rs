@@ -3,11 +3,11 @@
 use std::future::ready;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smarm::compat::await_future;
 use smarm::{Config, Runtime, hooks, preempt};
-use smarm_workspace::{PATIENCE, calm, within};
+use smarm_workspace::{PATIENCE, calm, until, within};
 
 /// One worker with short slices.
 fn short_slices() -> Runtime {
@@ -84,6 +84,52 @@ fn a_timer_waits_for_few_slices_of_an_actor_that_computes() {
             }));
         });
         assert!(slices <= 4 * TICKS, "{slices} slices for {TICKS} ticks of the timer");
+    });
+}
+
+#[test]
+fn who_is_made_to_yield_comes_after_those_whose_timers_were_due() {
+    within(PATIENCE, || {
+        let runtime = smarm::runtime::init(calm(Config::exact(1)).slice(Duration::from_millis(1)));
+        runtime.run(|| {
+            let (others, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            // Always queued: who finds that it has run was made to yield.
+            let beside = smarm::spawn({
+                let (others, over) = (others.clone(), over.clone());
+                move || {
+                    until(|| {
+                        others.fetch_add(1, SeqCst);
+                        over.load(SeqCst)
+                    });
+                }
+            });
+            for _ in 0..10 {
+                let (begun, woken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+                let due = Instant::now() + Duration::from_micros(100);
+                let sleeper = smarm::spawn({
+                    let (begun, woken) = (begun.clone(), woken.clone());
+                    move || {
+                        begun.store(true, SeqCst);
+                        smarm::sleep_until(due);
+                        woken.store(true, SeqCst);
+                    }
+                });
+                until(|| begun.load(SeqCst));
+                loop {
+                    // Timers are rounded up, by much less.
+                    let was_due = Instant::now() > due + Duration::from_millis(1);
+                    let before = others.load(SeqCst);
+                    smarm::check!();
+                    if was_due && others.load(SeqCst) > before {
+                        break;
+                    }
+                }
+                assert!(woken.load(SeqCst), "it went on before the sleeper");
+                sleeper.join().unwrap();
+            }
+            over.store(true, SeqCst);
+            beside.join().unwrap();
+        });
     });
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use smarm::host::{Turn, Worker};
 use smarm::runtime::{detached, init};
 use smarm::{Builder, Config, JoinError, Runtime};
-use smarm_workspace::{Drops, PATIENCE, Signal, block_on, panic_message, until, within, workers};
+use smarm_workspace::{Drops, PATIENCE, Signal, block_on, calm, panic_message, until, within, workers};
 
 const ROUNDS: usize = 5_000;
 
@@ -631,6 +631,48 @@ fn a_worker_in_the_middle_of_another_workers_turn_keeps_the_two_apart() {
             assert_eq!(smarm::self_pid(), pid);
             assert_eq!(smarm::spawn(|| 2).join().unwrap(), 2);
         });
+    });
+}
+
+#[test]
+fn a_worker_with_an_actor_of_its_own_takes_new_ones_of_a_crowded_worker() {
+    const NEW: usize = 8;
+    within(PATIENCE, || {
+        let runtime = init(calm(Config::exact(2)));
+        let handle = runtime.handle();
+        let (busy, over) = (Signal::new(), Arc::new(AtomicBool::new(false)));
+        let own = {
+            let (busy, over) = (busy.clone(), over.clone());
+            Builder::new().runtime(&handle).worker(1).spawn(move || {
+                busy.raise();
+                until(|| over.load(SeqCst)); // never dry, so it never searches
+            })
+        };
+        busy.wait(1);
+        let crowd = Builder::new().runtime(&handle).worker(0).spawn(move || {
+            loop {
+                let (begun, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+                let new = || {
+                    let (begun, stop) = (begun.clone(), stop.clone());
+                    smarm::spawn(move || {
+                        begun.fetch_add(1, SeqCst);
+                        until(|| stop.load(SeqCst));
+                        thread::current().id()
+                    })
+                };
+                let actors: Vec<_> = (0..NEW).map(|_| new()).collect();
+                until(|| begun.load(SeqCst) == NEW);
+                stop.store(true, SeqCst);
+                let threads: Vec<_> = actors.into_iter().map(|actor| actor.join().unwrap()).collect();
+                // In time the other worker looks while some of them are still new.
+                if threads.iter().any(|&thread| thread != thread::current().id()) {
+                    break;
+                }
+            }
+            over.store(true, SeqCst);
+        });
+        crowd.unwrap().join().unwrap();
+        own.unwrap().join().unwrap();
     });
 }
 

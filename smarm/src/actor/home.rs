@@ -19,7 +19,9 @@
 //! stranger's host for nothing.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32 as AtomicTenancy, AtomicU64};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32 as AtomicTenancy, AtomicU64, AtomicUsize as AtomicHint,
+};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 
@@ -55,6 +57,32 @@ pub(crate) struct Home {
     /// Counts the workers that this has been the home of.
     tenancy: AtomicTenancy,
     pub(crate) pulse: Pulse,
+    pub(crate) crowding: Crowding,
+}
+
+/// What a worker tells the others about its load, on a cache line of its own, which seldom changes.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Crowding {
+    /// How many actors can run, if there are new ones among them, which others may take; else 0. Stored by the
+    /// worker when new actors have their turn: a hint.
+    runnable: AtomicHint,
+}
+
+impl Crowding {
+    /// See the field.
+    #[inline(always)]
+    pub(crate) fn runnable(&self) -> usize {
+        self.runnable.load(Relaxed)
+    }
+
+    /// Says how many. By the worker.
+    #[inline(always)]
+    pub(crate) fn tell(&self, runnable: usize) {
+        if self.runnable() != runnable {
+            self.runnable.store(runnable, Relaxed);
+        }
+    }
 }
 
 /// A timer in the wheel of a worker that was given up on another thread.
@@ -144,6 +172,7 @@ impl Home {
         self.pulse.switches.store(0, Relaxed); // what a seed brings in chaos mode depends on it
         self.pulse.run(None);
         self.pulse.rest(false);
+        self.crowding.tell(0);
         // A model's home is of no use to its next execution.
         if !cfg!(all(test, smarm_loom)) {
             SPARE.lock().unwrap_or_else(PoisonError::into_inner).push(self);

@@ -34,7 +34,7 @@ use std::task::{Poll, Waker};
 
 use self::ahead::{prefetch_ahead, prefetch_frames};
 use self::look::Looking;
-pub(crate) use self::wakes::{kill, prefetch, wake};
+pub(crate) use self::wakes::{kill, prefetch, wake, wake_ahead};
 use super::home::Home;
 use super::native::Errand;
 use super::ring::Ring;
@@ -107,6 +107,8 @@ pub(crate) struct Local {
     pub(crate) batch_end: Cell<u32>,
     /// Whether new actors may wait for this worker: actors that hand over come back for them.
     pub(crate) expects_new: Cell<bool>,
+    /// The actor that ran last was made to yield, which ends the batch.
+    pub(crate) batch_cut: Cell<bool>,
     ring: UnsafeCell<Ring>,
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
@@ -146,6 +148,7 @@ impl Local {
             parting: Cell::new(Parting::Park),
             batch_end: Cell::new(0),
             expects_new: Cell::new(true),
+            batch_cut: Cell::new(false),
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
@@ -276,6 +279,17 @@ impl Local {
         self.with_ring(|ring| ring.push(actor));
     }
 
+    /// Takes back the actor that was queued last.
+    pub(crate) fn take_last(&self) -> Option<&'static Slot> {
+        self.with_ring(Ring::pop_last)
+    }
+
+    /// How many actors are queued.
+    #[inline(always)]
+    pub(crate) fn queued(&self) -> usize {
+        self.with_ring(|ring| ring.len()) + usize::from(self.next.get().is_some())
+    }
+
     /// Wakes an actor of this worker, on its thread.
     #[inline(always)]
     pub(crate) fn wake_own(&self, actor: &'static Slot) {
@@ -289,7 +303,8 @@ impl Local {
     #[inline(always)]
     fn queue_woken(&self, actor: &'static Slot) {
         if self.place.get() == Place::Actor {
-            prefetch_frames(actor);
+            // SAFETY: it has just been woken at this worker, on its thread.
+            unsafe { prefetch_frames(actor) };
             if let Some(earlier) = self.next.replace(Some(actor)) {
                 self.queue(earlier);
             }
@@ -353,7 +368,7 @@ impl Local {
     #[inline(always)]
     fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {
         // SAFETY: the ring belongs to the worker's thread, and the closures passed here, all in this
-        // file, call nothing that comes back to the ring.
+        // module, call nothing that comes back to the ring.
         f(unsafe { &mut *self.ring.get() })
     }
 
@@ -470,6 +485,7 @@ impl Local {
         let next_new = self.tick().wrapping_add(NEW_EVERY - 1) / NEW_EVERY * NEW_EVERY;
         self.home.pulse.switches.store(next_new, Relaxed);
         self.batch_end.set(next_new);
+        self.batch_cut.set(true);
     }
 
     /// How many actors have run.

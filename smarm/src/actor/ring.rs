@@ -71,6 +71,16 @@ impl Ring {
         self.places[place].take()
     }
 
+    /// Takes the actor that came last.
+    pub(crate) fn pop_last(&mut self) -> Option<&'static Slot> {
+        if self.len() == 0 {
+            return None;
+        }
+        self.tail = self.tail.wrapping_sub(1);
+        let place = self.tail & self.mask();
+        self.places[place].take()
+    }
+
     /// Changes the actor that comes next for the one that would come after `ahead` others.
     pub(crate) fn bring_forward(&mut self, ahead: usize) {
         debug_assert!(ahead < self.len());

@@ -39,16 +39,40 @@ pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::Join
     }
 }
 
+/// Sleeps that a timer ends are so far apart at least. Where timers are dense, one wake-up then serves many, and each
+/// is late by as much at most; a timer by itself is not.
+const APART: Duration = Duration::from_micros(150);
+
+/// When a worker that sleeps is to be woken for its timers.
+#[derive(Default)]
+struct Alarm {
+    /// When the last sleep was to end.
+    set: Option<Instant>,
+    /// When the last sleep was to end that did so on time.
+    rang: Option<Instant>,
+}
+
+impl Alarm {
+    /// How long to sleep from `now` on for a timer that is due at `deadline`.
+    fn set(&mut self, deadline: Instant, now: Instant) -> Duration {
+        if self.set.is_some_and(|set| set <= now) {
+            self.rang = self.set;
+        }
+        let ring = self.rang.map_or(deadline, |rang| deadline.max(rang + APART));
+        self.set = Some(ring);
+        ring.saturating_duration_since(now)
+    }
+}
+
 fn drive(mut worker: Worker, epoll: &Epoll) {
     let waker = epoll.waker();
+    let mut alarm = Alarm::default();
     loop {
         let timeout = match worker.poll_turn(&waker) {
             // Without descriptors, a look at epoll between two turns could bring nothing.
             Turn::Busy if epoll.registered() == 0 => continue,
             Turn::Busy => Some(Duration::ZERO),
-            Turn::Idle => {
-                worker.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            }
+            Turn::Idle => worker.next_deadline().map(|deadline| alarm.set(deadline, Instant::now())),
             Turn::Done => return,
         };
         wait(epoll, timeout);

@@ -492,7 +492,10 @@ pub(crate) mod deque {
             self.0.change(VecDeque::pop_back)
         }
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.length.load(Relaxed) == 0
+            self.len() == 0
+        }
+        pub(crate) fn len(&self) -> usize {
+            self.0.length.load(Relaxed)
         }
     }
 

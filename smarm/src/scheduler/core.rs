@@ -69,6 +69,10 @@ pub(crate) struct Core {
     pub(super) started: Cell<usize>,
     /// How many actors the next batch runs.
     batch: Cell<u32>,
+    /// An actor that was made to yield: it is queued again when timers and mail have been taken in.
+    yielded: Cell<Option<&'static Slot>>,
+    /// The worker that was looked at last for new actors that it has too many of.
+    neighbour: Cell<usize>,
     searching: Cell<bool>,
     asleep: Cell<bool>,
     /// The kill that a shutdown brings has been spread.
@@ -134,6 +138,8 @@ impl Core {
             pool: RefCell::new(LocalPool::new()),
             started: Cell::new(0),
             batch: Cell::new(FIRST_BATCH),
+            yielded: Cell::new(None),
+            neighbour: Cell::new(index),
             searching: Cell::new(false),
             asleep: Cell::new(false),
             stopped: Cell::new(false),
@@ -316,6 +322,9 @@ impl Core {
                 self.fire(first, now);
             }
         }
+        if let Some(actor) = self.yielded.take() {
+            local.queue(actor);
+        }
         if self.shared.stopping() && !self.stopped.get() {
             self.stopped.set(true);
             self.kill_all();
@@ -340,7 +349,7 @@ impl Core {
             }
             for due in batch[..filled].iter_mut().filter_map(Option::take) {
                 match due {
-                    Due::Actor(pid) => local::wake(pid),
+                    Due::Actor(pid) => local::wake_ahead(local, pid),
                     Due::Task(waker) => rouse(waker),
                     Due::Alarm(alarm) => local.ring(alarm),
                 }
@@ -362,6 +371,7 @@ impl Core {
         let batch_end = local.tick().wrapping_add(batch);
         local.batch_end.set(batch_end);
         local.expects_new.set(self.has_new() || !self.deque.is_empty());
+        local.batch_cut.set(false);
         let mut end = Batch::Full;
         while local.tick() != local.batch_end.get() {
             let tick = local.tick();
@@ -385,8 +395,13 @@ impl Core {
             }
         }
         pulse.run(None);
-        // An actor that was told to yield has ended the batch.
-        if local.batch_end.get() == batch_end { end } else { Batch::Cut }
+        if !local.batch_cut.get() {
+            return end;
+        }
+        // The actor that was made to yield was queued just now.
+        self.yielded.set(local.take_last());
+        self.batch.set(1); // to be measured anew
+        Batch::Cut
     }
 
     /// Whether the host's budget is spent while another actor could run: it would wait for nothing.
@@ -404,7 +419,11 @@ impl Core {
         {
             return Some(actor);
         }
-        match self.next_new(tick) {
+        let mut new = self.next_new(tick);
+        if Local::is_for_new(tick) && !self.shared.is_single() {
+            new = self.even_out(new);
+        }
+        match new {
             Some(index) => {
                 let actor = slot::slot(index);
                 self.start(actor);
@@ -436,6 +455,32 @@ impl Core {
             return Some(newest);
         }
         self.shared.take_injected(&self.deque)
+    }
+
+    /// Tells the others how many actors can run here, of which `new` is the next; if there is no new one, takes one of a
+    /// worker that has more to run than this one even then.
+    ///
+    /// Without that, four equal actors that compute and yield stay as three and one on two workers: a worker with an
+    /// actor of its own does not run dry, so it steals nothing, and once started they cannot be evened out.
+    #[inline(always)]
+    fn even_out(&self, new: Option<u32>) -> Option<u32> {
+        let (local, shared) = (&self.local, &*self.shared);
+        let waiting = self.deque.len();
+        let runnable = local.queued() + waiting + usize::from(new.is_some());
+        local.home.crowding.tell(if waiting > 0 { runnable } else { 0 });
+        if new.is_some() {
+            return new;
+        }
+        let after = |worker: usize| if worker + 1 == shared.homes.len() { 0 } else { worker + 1 };
+        let mut next = after(self.neighbour.get());
+        if next == self.index {
+            next = after(next);
+        }
+        self.neighbour.set(next);
+        if shared.homes[next].crowding.runnable() < runnable + 2 {
+            return None;
+        }
+        shared.steal(next)
     }
 
     /// Takes the new actor that has waited longest.

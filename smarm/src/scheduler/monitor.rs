@@ -1,6 +1,8 @@
 //! The monitor: a thread that looks after the workers while any of them is awake.
 //!
-//! Each tick it compares every worker's counters with those of the tick before.
+//! Each tick it compares every worker's counters with those of the tick before. A tick comes twice in the time that a
+//! slice may take, so that one that is too long is found before it has taken more; and once while all workers are at
+//! rest, as each tick costs a sleep and a wake-up.
 //!
 //! | it sees | it does |
 //! |---|---|
@@ -18,8 +20,7 @@
 //! wakes the monitor. A pause in place of a fence: workers begin to run often, and the monitor falls asleep rarely.
 //! However long the worker is kept from running after its look, it does not rest until it says so.
 //!
-//! While all sleep the monitor wakes only to give memory back, four times a second for some seconds, and then is
-//! silent.
+//! While all sleep the monitor wakes only to give memory back, for some seconds, and then is silent.
 //!
 //! Rejected: to go by which actor a worker runs. One that the system has taken its CPU from, between its look and its
 //! first actor, for as long as the pause lasts, would run that actor unseen.
@@ -44,8 +45,12 @@ use crate::primitive::atomic::{
 use crate::primitive::{Step, light_fence, omits};
 use crate::stack::trim;
 
-/// A slice of this many ticks is reported.
-const STUCK: u32 = 100;
+/// In what time a tick comes while a worker runs, in halves of a slice.
+const TICK: u32 = 1;
+/// The same while all are at rest.
+const REST_TICK: u32 = 2;
+/// A slice that has been seen for so many halves is reported.
+const STUCK: u32 = 200;
 /// After so many ticks with all workers asleep the monitor makes no more, but to give memory back.
 const IDLE: u32 = if cfg!(all(test, smarm_loom)) { 1 } else { 5 };
 
@@ -127,8 +132,10 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> 
 struct Seen {
     switches: u32,
     turns: u64,
-    /// For how many ticks the same slice has been running.
-    ticks: u32,
+    /// For how long the same slice has been running, in halves of what it may.
+    slice: u32,
+    /// The slice has been reported.
+    reported: bool,
 }
 
 fn watch(shared: &Weak<Shared>) {
@@ -138,6 +145,7 @@ fn watch(shared: &Weak<Shared>) {
     let (mut trim_due, mut wanted) = (Instant::now(), true);
     // For how many ticks all workers have been asleep.
     let mut idle = 0_u32;
+    let mut tick = TICK;
     loop {
         // Only weakly held between ticks: the monitor does not keep a runtime alive.
         let Some(shared) = shared.upgrade() else { return };
@@ -146,20 +154,22 @@ fn watch(shared: &Weak<Shared>) {
         }
         seen.resize(shared.homes.len(), Seen::default());
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
-            look(&shared, home, seen);
+            look(&shared, home, seen, tick);
         }
         if trim_due <= Instant::now() {
-            trim_due = Instant::now() + trim::PERIOD;
-            wanted = trim::tick();
+            let next = trim::tick();
+            trim_due = Instant::now() + next.unwrap_or(trim::PERIOD);
+            wanted = next.is_some();
         }
         let for_good = shared.monitor.drowse(&mut idle, || shared.homes.iter().all(|home| at_rest(home)));
+        tick = if idle > 0 { REST_TICK } else { TICK };
         wanted |= idle == 0; // whatever ran may have left memory behind
         drop(shared);
         // A `stop` or `stir` since the looks above has left its token: then no pause is made.
         match for_good {
             // Step 2 is the look after this pause.
-            false => thread::park_timeout(slice),
-            true if wanted => thread::park_timeout(trim::PERIOD),
+            false => thread::park_timeout(slice * tick / 2),
+            true if wanted => thread::park_timeout(trim_due.saturating_duration_since(Instant::now())),
             true => thread::park(),
         }
     }
@@ -170,31 +180,32 @@ fn at_rest(home: &Home) -> bool {
     home.sleeps() && home.pulse.rests()
 }
 
-fn look(shared: &Shared, home: &Home, seen: &mut Seen) {
+/// Looks at a worker, `passed` halves of a slice after the last time.
+fn look(shared: &Shared, home: &Home, seen: &mut Seen, passed: u32) {
     let pulse = &home.pulse;
     let (switches, turns) = (pulse.switches.load(Relaxed), pulse.turns.load(Relaxed));
     let running = pulse.running();
     if at_rest(home) {
-        *seen = Seen { switches, turns, ticks: 0 };
+        *seen = Seen { switches, turns, ..Seen::default() };
         return;
     }
-    if switches == seen.switches && running.is_some() {
-        seen.ticks += 1;
+    let same_slice = switches == seen.switches && running.is_some();
+    if same_slice || turns == seen.turns {
         pulse.overdue.store(true, Relaxed);
-    } else {
-        seen.ticks = 0;
-        if turns == seen.turns {
-            pulse.overdue.store(true, Relaxed);
-        }
     }
-    (seen.switches, seen.turns) = (switches, turns);
-    if seen.ticks >= 1 && shared.has_new() {
+    *seen = match same_slice {
+        true => Seen { switches, turns, slice: seen.slice + passed, reported: seen.reported },
+        false => Seen { switches, turns, ..Seen::default() },
+    };
+    if same_slice && shared.has_new() {
         shared.summon();
     }
     if let Some(actor) = running
-        && seen.ticks == STUCK
+        && seen.slice >= STUCK
+        && !seen.reported
     {
-        report(actor, shared.settings.slice * STUCK);
+        seen.reported = true;
+        report(actor, shared.settings.slice * (STUCK / 2));
     }
 }
 

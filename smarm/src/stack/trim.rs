@@ -5,14 +5,16 @@
 //! left to do once all is idle. Each shelf remembers the least number of warm stacks that lay on
 //! it in each of the last [`WINDOW`] ticks: so many were not needed in all that time. Of those,
 //!
-//! 1. a tick takes half (all, once they are few; [`bounded`] when they are many), those released
-//!    longest ago;
+//! 1. a tick takes half (all, once they are few), those released longest ago; of many, [`MOST`] at once and the
+//!    others in steps that come [`SOON`];
 //! 2. gives back their pages in the order of their addresses, neighbours as one range, without
 //!    any lock that an actor's spawn or end takes;
 //! 3. and puts them on the cold list, which is used when no warm stack is left.
 //!
 //! [`FLOOR`] warm stacks stay. Halving rather than all at once: a load that comes again soon after
 //! the window finds half of its stacks warm.
+//!
+//! So a burst of a hundred thousand is gone four seconds after its end, one of a million after seven.
 //!
 //! Several runtimes share the shelves; the first tick in each period counts, whosever it is.
 //!
@@ -35,8 +37,8 @@ const FLOOR: usize = 64;
 const FEW: usize = 512;
 /// At 0.5–1 µs each, the monitor is away for a few milliseconds.
 const MOST: usize = 4096;
-/// After a burst so large that [`MOST`] would take many seconds, a tick takes this share of it.
-const SHARE: usize = 16;
+/// When the next part of a tick's work is to be done.
+const SOON: Duration = Duration::from_millis(10);
 /// How long a tick should be after the one before. Those that come sooner do nothing: several
 /// runtimes may call for them.
 pub(crate) const PERIOD: Duration = Duration::from_millis(250);
@@ -51,11 +53,13 @@ pub(super) struct Spare {
     /// The same for the ticks before; `oldest` is the next one to be overwritten.
     history: [usize; WINDOW],
     oldest: usize,
+    /// How many of those that the last tick wanted are still to be taken.
+    owed: usize,
 }
 
 impl Spare {
     pub(super) const fn new() -> Spare {
-        Spare { least: 0, history: [0; WINDOW], oldest: 0 }
+        Spare { least: 0, history: [0; WINDOW], oldest: 0, owed: 0 }
     }
 
     /// Warm stacks were taken, and so many are left.
@@ -63,44 +67,49 @@ impl Spare {
         self.least = self.least.min(warm);
     }
 
-    /// A tick passed, and there are `warm` stacks now. Gives how many of them to trim; they count
-    /// as taken away.
-    fn tick(&mut self, warm: usize) -> usize {
+    /// A tick passed, and there are `warm` stacks now.
+    fn tick(&mut self, warm: usize) {
         self.history[self.oldest] = self.least;
         self.oldest = (self.oldest + 1) % WINDOW;
-        let spare = self.history.iter().fold(warm, |least, &then| least.min(then)).saturating_sub(FLOOR);
-        let surplus = if spare > FEW { bounded(spare) } else { spare };
-        for then in &mut self.history {
-            // All of them are at least `surplus`, unless that is 0.
+        self.least = warm;
+        let spare = self.spare();
+        self.owed = if spare > FEW { spare / 2 } else { spare };
+    }
+
+    /// How many of the warm stacks were not needed.
+    fn spare(&self) -> usize {
+        self.history.iter().fold(self.least, |least, &then| least.min(then)).saturating_sub(FLOOR)
+    }
+
+    /// Gives how many stacks to trim now; they count as taken away.
+    fn step(&mut self) -> usize {
+        let surplus = self.owed.min(MOST).min(self.spare()); // some may be in use again
+        self.owed = if surplus > 0 { self.owed - surplus } else { 0 };
+        // All of them are at least `surplus`, unless that is 0.
+        for then in self.history.iter_mut().chain([&mut self.least]) {
             *then -= surplus.min(*then);
         }
-        self.least = warm - surplus;
         surplus
     }
 }
 
-/// How many of many spare stacks one tick takes.
-fn bounded(spare: usize) -> usize {
-    (spare / 2).min(MOST.max(spare / SHARE))
-}
-
-/// Gives back the pages of stacks that were not needed for a while. Whether there may be more to
-/// do, even if nothing runs any more.
+/// Gives back the pages of stacks that were not needed for a while. Says in what time to call it again; `None` if
+/// nothing is left to do unless something runs again.
 ///
-/// To be called every [`PERIOD`]; takes some microseconds, and up to some milliseconds after a
-/// burst.
-pub(crate) fn tick() -> bool {
+/// Takes some microseconds, and up to some milliseconds after a burst.
+pub(crate) fn tick() -> Option<Duration> {
     let mut last = match TRIMMER.try_lock() {
         Ok(last) => last,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(TryLockError::WouldBlock) => return true,
+        Err(TryLockError::WouldBlock) => return Some(PERIOD),
     };
     let now = Instant::now();
-    if last.is_some_and(|last| now.duration_since(last) < PERIOD) {
-        return true;
+    let passed = last.is_none_or(|last| now.duration_since(last) >= PERIOD);
+    if passed {
+        *last = Some(now);
     }
-    *last = Some(now);
-    trim_all(&last)
+    let next = trim_all(&last, passed);
+    if passed { next } else { next.or(Some(PERIOD)) }
 }
 
 /// Waits until no stack is between the lists, and keeps it so.
@@ -108,11 +117,19 @@ pub(super) fn pause() -> MutexGuard<'static, Option<Instant>> {
     TRIMMER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What [`tick`] does when it is time. The lock keeps [`pause`] waiting.
-fn trim_all(_trimmer: &MutexGuard<'static, Option<Instant>>) -> bool {
-    let mut more = false;
+/// What [`tick`] does; `passed` if a period has. The lock keeps [`pause`] waiting.
+fn trim_all(_trimmer: &MutexGuard<'static, Option<Instant>>, passed: bool) -> Option<Duration> {
+    let (mut more, mut owed) = (false, false);
     for area in Area::all().filter(|area| area.grown() > 0) {
-        let (mut surplus, left) = shelf::lock(area).take_surplus();
+        let mut shelf = shelf::lock(area);
+        if passed {
+            let warm = shelf.warm.len();
+            shelf.spare.tick(warm);
+        }
+        let mut surplus = shelf.take_surplus();
+        more |= shelf.warm.len() > FLOOR;
+        owed |= shelf.spare.owed > 0;
+        drop(shelf);
         if !surplus.is_empty() {
             surplus.sort_unstable();
             // SAFETY: they were free, and now this function owns them.
@@ -120,20 +137,22 @@ fn trim_all(_trimmer: &MutexGuard<'static, Option<Instant>>) -> bool {
             // The end of the list is used first: the lowest address.
             shelf::lock(area).cold.extend(surplus.into_iter().rev());
         }
-        more |= left > FLOOR;
     }
-    more
+    match owed {
+        true => Some(SOON),
+        false => more.then_some(PERIOD),
+    }
 }
 
 impl Shelf {
-    /// Takes out the warm stacks to trim, and tells how many are left.
-    fn take_surplus(&mut self) -> (Vec<u32>, usize) {
-        let surplus = self.spare.tick(self.warm.len());
+    /// Takes out the warm stacks to trim.
+    fn take_surplus(&mut self) -> Vec<u32> {
+        let surplus = self.spare.step();
         let taken = self.warm.drain(..surplus).collect();
         if self.warm.len() < self.warm.capacity() / 4 {
             self.warm.shrink_to(self.warm.len() * 2);
         }
-        (taken, self.warm.len())
+        taken
     }
 }
 
@@ -172,7 +191,7 @@ mod tests {
 
     /// A tick without waiting for its time.
     fn tick_now() -> bool {
-        trim_all(&pause())
+        trim_all(&pause(), true).is_some()
     }
 
     /// Uses `count` stacks at once.
@@ -223,6 +242,32 @@ mod tests {
     }
 
     #[test]
+    fn a_large_burst_is_given_back_in_steps_and_those_stop_when_it_comes_again() {
+        let name =
+            "stack::trim::tests::a_large_burst_is_given_back_in_steps_and_those_stop_when_it_comes_again";
+        child::run(name, || {
+            const STACKS: usize = 4 * MOST;
+            let area = area();
+            let mut pool = LocalPool::new();
+            burst(&mut pool, area, STACKS);
+            (0..=WINDOW).for_each(|_| assert!(tick_now()));
+            let step = || trim_all(&pause(), false);
+            let first = census(area);
+            assert!(first.warm >= STACKS - 256 - MOST, "{first:?}");
+            assert_eq!(step(), Some(PERIOD), "half of them are gone with the second step");
+            let half = census(area);
+            assert!(half.warm < first.warm && half.warm >= STACKS / 2 - 256, "{half:?}");
+            (0..2).for_each(|_| assert_eq!(step(), Some(PERIOD)));
+            assert_eq!(census(area), half, "the others wait for the next tick");
+            assert!(tick_now());
+            burst(&mut pool, area, half.warm);
+            let used = census(area);
+            (0..2 * WINDOW).for_each(|_| _ = step());
+            assert_eq!(census(area), used, "the load has come again, and needs what is left");
+        });
+    }
+
+    #[test]
     fn a_steady_cycle_stays_warm() {
         child::run("stack::trim::tests::a_steady_cycle_stays_warm", || {
             let area = area();
@@ -261,7 +306,7 @@ mod tests {
         child::run("stack::trim::tests::ticks_of_several_runtimes_count_once", || {
             burst(&mut LocalPool::new(), area(), 1000);
             let start = Instant::now();
-            (0..4 * WINDOW).for_each(|_| assert!(tick()));
+            (0..4 * WINDOW).for_each(|_| assert!(tick().is_some()));
             // Where the machine was so slow that a whole window of periods passed, nothing is shown.
             if start.elapsed() < PERIOD * (WINDOW as u32 - 1) {
                 assert_eq!(census(area()).warm, 1000);

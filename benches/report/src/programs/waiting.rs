@@ -47,11 +47,22 @@ program! {
 }
 
 program! {
-    /// So many sleepers, due within a second, all set before the first is due.
+    /// So many sleepers, due within a second, all set before the first is due. As many have slept before, so that
+    /// memory which is used for the first time is not counted.
     pub fn lateness(count: u64, set_within: Duration, due_within: Duration) -> Figures {
+        let mut sleepers = Vec::with_capacity(count as usize);
+        let due = Instant::now() + set_within;
+        for _ in 0..count {
+            sleepers.push(go!({
+                wait!(W::sleep_until(due));
+                Instant::now().checked_duration_since(due)
+            }));
+        }
+        for sleeper in sleepers.drain(..) {
+            wait!(W::join(sleeper)).expect("no timer is early");
+        }
         let before = cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID);
         let begin = Instant::now() + set_within;
-        let mut sleepers = Vec::with_capacity(count as usize);
         for number in 0..count {
             // In an order that is neither that of the deadlines nor its reverse.
             let place = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -75,12 +86,15 @@ program! {
 
 program! {
     /// So many wait for one message each: what that takes of memory, and what is left of it afterwards.
-    pub fn parked(count: u64) -> Figures {
+    /// It is looked for until a twentieth is left, or until `patience` is at an end.
+    pub fn parked(count: u64, patience: Duration) -> Figures {
         // The vectors are as large for all, and resident before the first look.
         let mut actors = memory::resident(count as usize);
         let mut answerers = memory::resident(count as usize);
         // What the runtime itself takes at the first use is not a parked actor's.
-        wait!(W::join(go!({})));
+        for _ in 0..10 {
+            wait!(W::join(go!({})));
+        }
         let before = memory::resident_and_page_tables();
         let waiting = Arc::new(AtomicU64::new(0));
         let stopwatch = Instant::now();
@@ -107,13 +121,20 @@ program! {
         }
         assert_eq!(sum, below(count) + count);
         // What is given back is given back in some seconds, or never.
-        let mut after = memory::resident_and_page_tables();
-        for _ in 0..40 {
+        let ended = Instant::now();
+        let taken = during.saturating_sub(before);
+        let (mut after, mut least_at) = (memory::resident_and_page_tables(), Duration::ZERO);
+        while after.saturating_sub(before) > taken / 20 && ended.elapsed() < patience {
             wait!(W::sleep_until(Instant::now() + Duration::from_millis(50)));
-            after = after.min(memory::resident_and_page_tables());
+            let now = memory::resident_and_page_tables();
+            if now < after - after / 100 {
+                (after, least_at) = (now, ended.elapsed());
+            }
         }
         Figures::cost(elapsed.as_secs_f64() * 1e9 / count as f64)
-            .with("bytes", during.saturating_sub(before) as f64 / count as f64)
+            .with("bytes", taken as f64 / count as f64)
+            .with("left", after.saturating_sub(before) as f64 / taken.max(1) as f64)
+            .with("seconds", least_at.as_secs_f64())
             .with("before", before as f64)
             .with("during", during as f64)
             .with("after", after as f64)

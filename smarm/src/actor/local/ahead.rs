@@ -29,16 +29,32 @@ fn prefetch_some(ring: &Ring) {
     }
     for place in 0..AT_ONCE {
         if let Some(slot) = ring.peek(NEAR + place) {
-            prefetch_frames(slot);
+            // SAFETY: the actor is in this worker's queue.
+            unsafe { prefetch_frames(slot) };
         }
     }
 }
 
-/// Fetches the top of the stack of an actor that is off it, and can run at this worker, on its thread.
+/// Fetches what an actor touches first when it goes on.
+///
+/// # Safety
+/// It is this thread's, and suspended.
 #[inline(always)]
-pub(super) fn prefetch_frames(actor: &'static Slot) {
+pub(super) unsafe fn prefetch_frames(actor: &'static Slot) {
     // SAFETY: by the above this thread owns the stack.
     let sp = unsafe { (*actor.context.get()).stack_pointer() };
     prefetch(std::ptr::with_exposed_provenance(sp));
     prefetch(std::ptr::with_exposed_provenance(sp + 64));
+}
+
+/// As [`prefetch_ahead`] for an actor that is woken together with some others, too few of them for that.
+///
+/// # Safety
+/// As for [`prefetch_frames`].
+#[inline(always)]
+pub(super) unsafe fn prefetch_woken(ring: &Ring, actor: &'static Slot) {
+    if ring.len() <= FAR + AT_ONCE {
+        // SAFETY: passed on.
+        unsafe { prefetch_frames(actor) };
+    }
 }

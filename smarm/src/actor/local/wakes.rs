@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Local;
+use super::ahead::prefetch_woken;
 use crate::actor::slot::{Slot, slot};
 use crate::actor::state::Mail;
 use crate::actor::waker;
@@ -35,6 +36,18 @@ fn wake_elsewhere(actor: &'static Slot, generation: u64) {
     if actor.state.wake(generation) == Mail::Post {
         post(actor);
     }
+}
+
+/// As [`wake`], by the worker itself, for one of several actors whose timers are due together: fetches what it touches
+/// first.
+#[inline(always)]
+pub(crate) fn wake_ahead(local: &Local, pid: Pid) {
+    let actor = slot(pid.index());
+    if actor.seat.is_at(local.home) {
+        // SAFETY: who sits at this worker is this thread's, and none of them runs now.
+        local.with_ring(|ring| unsafe { prefetch_woken(ring, actor) });
+    }
+    wake(pid);
 }
 
 /// Fetches what will be touched when this is woken or rung.

@@ -32,6 +32,7 @@ impl Core {
         }
         self.announce_sleep();
         self.asleep.set(true);
+        local.home.crowding.tell(0);
         shared.sleep(self.searching.replace(false));
         if !omits(Step::SecondLook) && (local.home.has_mail() || shared.has_new_beside(self.index)) {
             self.rise();
