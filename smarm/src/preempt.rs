@@ -1,6 +1,6 @@
 //! Making actors that compute yield.
 //!
-//! The runtime's monitor marks a worker whose actor has been running for a slice (10 ms unless
+//! The runtime's monitor marks a worker whose actor has been running for most of a slice (10 ms unless
 //! [`Config::slice`](crate::Config::slice) says otherwise). The actor then yields
 //!
 //! - at its next [`check!`](crate::check), which costs about a nanosecond when the mark is not set;

@@ -41,6 +41,10 @@ fn verdict(workload: &'static Workload, bar: &Bar, outcome: &Outcome) -> Option<
     let (ours, own) = best(at, bar.figure, Peer::is_smarm)?;
     let (value, text) = match bar.against {
         Against::Nobody => (own.median, format!("{}: {}", ours.slug(), bar.figure)),
+        Against::Figure(other) => {
+            let other_value = spread(&at[&ours], other)?.median;
+            (own.median / other_value, format!("{}: {} / {other}", ours.slug(), bar.figure))
+        }
         Against::One(_) | Against::Tokio => {
             let (peer, theirs) = best(at, bar.figure, |peer| match bar.against {
                 Against::One(one) => peer == one,

@@ -58,6 +58,8 @@ pub enum Against {
     One(Peer),
     /// An absolute figure.
     Nobody,
+    /// Another figure of the same measurement.
+    Figure(&'static str),
 }
 
 /// What smarm's best mode is to reach.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::measure::repeat;
 use crate::peer::Peer::{May, Smarm, SmarmTokio, Threads, TokioCurrent};
-use crate::workload::Against::{Nobody, Tokio};
+use crate::workload::Against::{Figure, Nobody, Tokio};
 use crate::workload::{Workload, bar};
 
 /// What actors that only wait need: the less address space each has, the less of a page table is its own.
@@ -87,7 +87,7 @@ pub const WORKLOADS: [Workload; 4] = [
             ("left", "share left"),
             ("seconds", "reached after, s"),
         ],
-        bars: &[bar("bytes", Nobody, 4_300.0), bar("left", Nobody, 0.1)],
+        bars: &[bar("bytes", Nobody, 4_300.0), bar("left", Nobody, 0.1), bar("after", Figure("before"), 1.1)],
         run: |job| {
             let count = job.size;
             let patience = if job.effort.tiny { Duration::ZERO } else { Duration::from_secs(7) };
