@@ -11,7 +11,7 @@
 //! | `begun` | to be called first in a new flow |
 //! | `Context::retire` | forgets a flow that has ended |
 //! | `call_on` | calls a function on the stack of a suspended flow |
-//! | `prefetch`, `prefetch_to_write` | has a cache line fetched |
+//! | `prefetch` | has a cache line fetched |
 //! | `stack_pointer` | where the running flow's stack stands |
 //!
 //! Neither mxcsr nor the x87 control word is saved: a flow that changes a rounding mode or an
@@ -21,6 +21,4 @@
 mod sanitizer;
 mod x86_64;
 
-pub(crate) use x86_64::{
-    Context, begun, call_on, prefetch, prefetch_to_write, stack_pointer, switch, switch_for_ever,
-};
+pub(crate) use x86_64::{Context, begun, call_on, prefetch, stack_pointer, switch, switch_for_ever};

@@ -8,10 +8,9 @@
 //! | `END` | none: all senders are gone, this slot is the last | |
 //! | `ABANDONED` | the receiver is gone: who fills the slot keeps the message | `FULL` |
 
-use std::mem::{MaybeUninit, offset_of};
+use std::mem::MaybeUninit;
 use std::ptr;
 
-use crate::context::{prefetch, prefetch_to_write};
 use crate::primitive::UnsafeCell;
 use crate::primitive::atomic::Ordering::{Acquire, Relaxed};
 use crate::primitive::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
@@ -66,14 +65,6 @@ impl<T> Block<T> {
             }
         }
         block
-    }
-
-    /// Fetches what a sender touches of the block, if this position lies in it.
-    #[inline(always)]
-    pub(super) fn prefetch(block: *mut Block<T>, position: usize) {
-        let slot = offset_of!(Block<T>, slots) + position % SLOTS * size_of::<Slot<T>>();
-        prefetch(block.wrapping_byte_add(offset_of!(Block<T>, start)).cast());
-        prefetch_to_write(block.wrapping_byte_add(slot).cast());
     }
 
     /// Makes a block that nobody else refers to as good as new, but for its start.

@@ -85,7 +85,7 @@ pub(super) use watch::Watch;
 use super::block::{ABANDONED, Block, EMPTY, END, FULL, SLOTS, Slot, WAITING};
 use super::error::TryRecvError;
 use crate::actor::park::rouse;
-use crate::context::{prefetch, prefetch_to_write};
+use crate::context::prefetch;
 use crate::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::primitive::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 use crate::primitive::{UnsafeCell, read_only};
@@ -109,8 +109,6 @@ struct Tail<T> {
     newest: AtomicPtr<Block<T>>,
     /// At or before the block of every claim that is not filled yet. Only moves on.
     behind: AtomicPtr<Block<T>>,
-    /// See [`List::is_plain_to_senders`].
-    plain: bool,
 }
 
 /// The receiver's side. Others only read `position` and `end`.
@@ -164,7 +162,6 @@ impl<T> List<T> {
                 position: AtomicUsize::new(0),
                 newest: AtomicPtr::new(first),
                 behind: AtomicPtr::new(first),
-                plain,
             },
             head: Head {
                 position: AtomicUsize::new(0),
@@ -178,15 +175,7 @@ impl<T> List<T> {
         }
     }
 
-    /// Whether there is nothing beside the list to look at. On the cache line that senders touch anyway.
-    #[inline(always)]
-    pub(super) fn is_plain_to_senders(&self) -> bool {
-        // The claim writes the line: if it were only read first, it would come twice from where others have it.
-        prefetch_to_write(std::ptr::from_ref(&self.tail).cast());
-        self.tail.plain
-    }
-
-    /// As [`is_plain_to_senders`](Self::is_plain_to_senders), on the line that the receiver touches anyway.
+    /// Whether there is nothing beside the list to look at. On the cache line that the receiver touches anyway.
     #[inline(always)]
     pub(super) fn is_plain_to_receiver(&self) -> bool {
         self.head.plain
@@ -204,12 +193,8 @@ impl<T> List<T> {
     /// Step 1 of sending; `None` if the list is closed.
     #[inline]
     pub(super) fn claim(&self) -> Option<Claim> {
-        // For `fill` and `wake`, while the claim, which waits for all that came before it, fetches its line.
+        // For `wake`, while the claim and the fill fetch their lines.
         prefetch(std::ptr::from_ref(&self.wait).cast());
-        if cfg!(not(all(test, smarm_loom))) {
-            let guess = self.tail.position.load(Relaxed) / CLAIM;
-            Block::prefetch(self.tail.newest.load(Relaxed), guess);
-        }
         // Acquire: a claim from `vacated_at` on sees the tail's new blocks. Pairs with `vacate`.
         let position = self.tail.position.fetch_add(CLAIM, Acquire);
         (position & CLOSED == 0).then_some(Claim(position / CLAIM))

@@ -92,9 +92,6 @@ impl<T> Shared<T> {
     /// Sends a message if there is room.
     #[inline]
     pub(super) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        if self.list.is_plain_to_senders() {
-            return self.list.push(message).map_err(TrySendError::Closed);
-        }
         match &self.bound {
             None => self.list.push(message).map_err(TrySendError::Closed),
             Some(bound) => bound.try_send(&self.list, message),

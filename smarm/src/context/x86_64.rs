@@ -189,13 +189,6 @@ pub(crate) fn prefetch(address: *const u8) {
     unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast()) };
 }
 
-/// As [`prefetch`], of a line that will be written: it is taken away from others at once.
-#[inline(always)]
-pub(crate) fn prefetch_to_write(address: *const u8) {
-    // SAFETY: a prefetch of any address is harmless, and does nothing where the processor does not know it.
-    unsafe { asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags)) };
-}
-
 /// Calls `function(argument)` on the stack of a suspended flow, below its frames, and comes back to
 /// the running flow's own stack.
 ///
