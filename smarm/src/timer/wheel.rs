@@ -117,7 +117,7 @@ impl<T> Wheel<T> {
     ///
     /// # Panics
     /// At 2^32 - 1 timers.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, deadline: u64, payload: T) -> Key {
         let tick = deadline.div_ceil(1 << TICK_BITS).max(self.elapsed);
         let place = self.places.take(tick, payload);
