@@ -466,7 +466,7 @@ impl Drop for Timer {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.actor.local.wheel.borrow_mut().release(key);
+            self.actor.local.wheel.borrow_mut().forget(key);
         }
     }
 }

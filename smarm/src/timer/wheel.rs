@@ -39,7 +39,7 @@
 //! then comes once, when the timer fires, and is fetched ahead.
 //!
 //! Who cancels takes the payload out. The newest entry of a slot goes at once, which is what happens to a wait that
-//! does not last; another one is dead until its slot fires or cascades, has no live entry left, or has so many dead
+//! does not last, and so does the oldest, as of equal time limits that are served in turn; another one is dead until its slot fires or cascades, has no live entry left, or has so many dead
 //! ones that they are swept out ([`SWEEP`]). So each is looked at a few times, and there are never more dead than
 //! four times the live ones, but for some per slot.
 //!
@@ -129,14 +129,31 @@ impl<T> Wheel<T> {
     /// Frees a timer: gives its payload if it was pending, which cancels it, and `None` if it had fired.
     #[inline]
     pub(crate) fn release(&mut self, key: Key) -> Option<T> {
-        let Key(index) = key;
-        let place = &mut self.places[index];
-        let Some(payload) = place.payload.take() else {
-            self.places.free(index);
-            return None;
-        };
-        let tick = place.tick;
-        let spot = self.spot(tick);
+        let payload = self.places[key.0].payload.take();
+        match payload {
+            Some(_) => self.cancelled(key.0),
+            None => self.places.free(key.0),
+        }
+        payload
+    }
+
+    /// As [`release`](Self::release), and drops the payload, which must not come back to the wheel. What it does not take out
+    /// it need not copy, which touches stack that is cold by then.
+    #[inline]
+    pub(crate) fn forget(&mut self, key: Key) {
+        let place = &mut self.places[key.0];
+        if place.payload.is_some() {
+            place.payload = None;
+            self.cancelled(key.0);
+        } else {
+            self.places.free(key.0);
+        }
+    }
+
+    /// Frees a place whose payload was taken out before its time.
+    #[inline(always)]
+    fn cancelled(&mut self, index: u32) {
+        let spot = self.spot(self.places[index].tick);
         let slot = &mut self.slots[spot];
         self.pending -= 1;
         slot.live -= 1;
@@ -146,7 +163,7 @@ impl<T> Wheel<T> {
         } else if slot.live == 0 {
             self.places.bury(index);
             self.vacate(spot);
-        } else if self.chunks.take_last(&slot.list, index) {
+        } else if self.chunks.take_last(&slot.list, index) || self.chunks.take_oldest(&mut slot.list, index) {
             self.places.free(index);
         } else {
             slot.dead += 1;
@@ -155,7 +172,6 @@ impl<T> Wheel<T> {
                 self.sweep(spot);
             }
         }
-        Some(payload)
     }
 
     /// Whether the timer has fired.
@@ -289,19 +305,26 @@ impl<T> Wheel<T> {
     /// Marks a slot as empty which has no live entry left, and frees what is dead.
     #[inline(always)]
     fn vacate(&mut self, spot: usize) {
-        let slot = &mut self.slots[spot];
-        if std::mem::take(&mut slot.dead) > 0 {
-            while let Some(part) = self.chunks.take_part(&mut slot.list) {
-                for entry in part.entries() {
-                    self.places.free_dead(entry.place);
-                }
-            }
+        if self.slots[spot].dead > 0 {
+            self.clear_dead(spot);
         } else {
-            self.chunks.clear(&mut slot.list);
+            self.chunks.clear(&mut self.slots[spot].list);
         }
         self.unmark(spot);
         if self.levels == 0 && self.places.are_few() {
             self.chunks.shrink();
+        }
+    }
+
+    /// Frees what is dead in a slot that has nothing else. Apart, as its frame would make that of a wait's end larger.
+    #[inline(never)]
+    fn clear_dead(&mut self, spot: usize) {
+        let slot = &mut self.slots[spot];
+        slot.dead = 0;
+        while let Some(part) = self.chunks.take_part(&mut slot.list) {
+            for entry in part.entries() {
+                self.places.free_dead(entry.place);
+            }
         }
     }
 
@@ -341,6 +364,7 @@ impl<T> Wheel<T> {
 
     /// Frees what is dead in a slot.
     #[cold]
+    #[inline(never)] // as `clear_dead`
     fn sweep(&mut self, spot: usize) {
         let mut list = std::mem::replace(&mut self.slots[spot].list, List::EMPTY);
         while let Some(part) = self.chunks.take_part(&mut list) {

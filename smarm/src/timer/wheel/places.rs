@@ -102,9 +102,15 @@ impl<T> Places<T> {
             self.free.clear();
             let used = std::mem::take(&mut self.used);
             if self.places.len() > KEPT && used < self.places.len() / FEW {
-                *self = Self::new();
+                self.give_back();
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back(&mut self) {
+        *self = Self::new();
     }
 
     /// Whether there are no more than are always kept.

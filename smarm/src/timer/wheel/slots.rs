@@ -173,6 +173,21 @@ impl Chunks {
         there && !alone
     }
 
+    /// Takes the oldest entry out if it is of this place. There must be another one.
+    #[inline(always)]
+    pub(super) fn take_oldest(&mut self, list: &mut List, place: u32) -> bool {
+        let Some(chunk) = self.chunks.get(list.head as usize) else { return false };
+        let oldest = chunk.entries[..chunk.len as usize].get(list.taken as usize);
+        let there = oldest.is_some_and(|oldest| oldest.place == place);
+        if there {
+            list.taken += 1;
+            if list.taken == chunk.len {
+                self.drop_first(list);
+            }
+        }
+        there
+    }
+
     /// The places of the list's first two chunks.
     pub(super) fn first_places(&self, list: &List) -> impl Iterator<Item = u32> {
         let first = self.chunks.get(list.head as usize);
@@ -191,8 +206,14 @@ impl Chunks {
     #[inline(always)]
     pub(super) fn shrink(&mut self) {
         if self.chunks.len() > KEPT {
-            *self = Self::new();
+            self.give_back();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back(&mut self) {
+        *self = Self::new();
     }
 
     #[cfg(any(test, smarm_fuzz))]

@@ -208,6 +208,28 @@ fn a_timer_that_is_cancelled_at_once_leaves_nothing_behind() {
 }
 
 #[test]
+fn equal_time_limits_that_end_in_turn_leave_nothing_behind() {
+    let mut wheel = Wheel::new(0);
+    let mut pending: std::collections::VecDeque<_> = (0..20).map(|n| wheel.insert(100 * TICK, n)).collect();
+    let used = wheel.chunks.len();
+    for round in 20..1000 {
+        let oldest = pending.pop_front().unwrap();
+        match round % 2 {
+            0 => assert_eq!(wheel.release(oldest), Some(round - 20)),
+            _ => wheel.forget(oldest),
+        }
+        pending.push_back(wheel.insert(100 * TICK, round));
+        assert_eq!(wheel.places.count_used(), pending.len());
+        wheel.check(0);
+    }
+    assert!(wheel.chunks.len() <= used + 1);
+    assert!(drain(&mut wheel, 100 * TICK).into_iter().eq(980..1000));
+    pending.into_iter().for_each(|key| wheel.forget(key));
+    wheel.check(0);
+    assert_eq!(wheel.places.count_used(), 0);
+}
+
+#[test]
 fn those_that_are_cancelled_out_of_order_are_swept_out() {
     let mut wheel = Wheel::new(0);
     let lasting = wheel.insert(1 << 30, 0);
