@@ -305,7 +305,10 @@ impl<T> Receiver<T> {
     /// [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
         match self.try_recv() {
-            Err(TryRecvError::Empty) => self.wait_until(park::now().checked_add(timeout)),
+            Err(TryRecvError::Empty) => {
+                let waited = park::wait_for(&mut *self, timeout);
+                self.waited(waited)
+            }
             Err(TryRecvError::Closed) => Err(RecvTimeoutError::Closed),
             Ok(value) => Ok(value),
         }
@@ -317,7 +320,8 @@ impl<T> Receiver<T> {
     /// # Errors
     /// As [`recv_timeout`](Self::recv_timeout).
     pub fn recv_deadline(&mut self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-        self.wait_until(Some(deadline))
+        let waited = park::wait_until(&mut *self, Some(deadline));
+        self.waited(waited)
     }
 
     /// Tells the sender that nobody waits for a value any more. One that was sent before can still be
@@ -326,8 +330,10 @@ impl<T> Receiver<T> {
         self.close_state();
     }
 
-    fn wait_until(&mut self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        let interrupt = match park::wait_until(&mut *self, deadline) {
+    /// What comes of a wait with a limit.
+    #[inline(always)]
+    fn waited(&mut self, waited: Result<Result<T, RecvError>, Interrupt>) -> Result<T, RecvTimeoutError> {
+        let interrupt = match waited {
             Ok(result) => return result.map_err(|_| RecvTimeoutError::Closed),
             Err(interrupt) => interrupt,
         };
