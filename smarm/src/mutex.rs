@@ -267,19 +267,19 @@ impl<T: ?Sized> Mutex<T> {
 
     #[cold]
     fn wait_for(&self, timeout: Duration) -> Locked<'_, T> {
-        Self::waited(park::wait_for(self.lock_async(), timeout))
+        self.waited(park::wait_for(Hold(self.lock_async()), timeout))
     }
 
     #[cold]
     fn wait_until(&self, deadline: Instant) -> Locked<'_, T> {
-        Self::waited(park::wait_until(self.lock_async(), Some(deadline)))
+        self.waited(park::wait_until(Hold(self.lock_async()), Some(deadline)))
     }
 
-    /// What comes of a wait.
+    /// What comes of a wait. Nothing unwinds between its end and this.
     #[inline(always)]
-    fn waited<'a>(outcome: Result<Locked<'a, T>, Interrupt>) -> Locked<'a, T> {
+    fn waited(&self, outcome: Result<(), Interrupt>) -> Locked<'_, T> {
         match outcome {
-            Ok(locked) => locked,
+            Ok(()) => self.guard(),
             Err(Interrupt::TimedOut) => Err(LockError::TimedOut),
             Err(Interrupt::Cancelled) => Err(LockError::Cancelled),
         }
@@ -295,28 +295,31 @@ impl<T: ?Sized> Mutex<T> {
         loop {
             let (from, to) = match self.state.load(Relaxed) {
                 FREE => (FREE, LOCKED),
-                held => (held, CONTENDED),
+                LOCKED => (LOCKED, CONTENDED),
+                _ => break, // contended, which changes under the list's lock only
             };
-            // FREE => LOCKED, as in `try_acquire`; or LOCKED | CONTENDED => CONTENDED, so that the
-            // holder's one-step unlock fails.
+            // FREE => LOCKED, as in `try_acquire`; or LOCKED => CONTENDED, so that the holder's one-step
+            // unlock fails.
             if self.state.compare_exchange_weak(from, to, Acquire, Relaxed).is_ok() {
                 if from == FREE {
                     // The waker is dropped outside the lock.
                     drop(list);
                     return true;
                 }
-                // SAFETY: the caller's duty.
-                unsafe { list.push_back(node, waker) };
-                return false;
+                break;
             }
         }
+        // SAFETY: the caller's duty.
+        unsafe { list.push_back(node, waker) };
+        false
     }
 
     /// The holder lets go.
     #[inline]
     fn unlock(&self) {
         // LOCKED => FREE. Release: what the holder did is seen by the next. Pairs with `try_acquire`.
-        if self.state.compare_exchange(LOCKED, FREE, Release, Relaxed).is_err() {
+        let contended = self.state.load(Relaxed) == CONTENDED;
+        if contended || self.state.compare_exchange(LOCKED, FREE, Release, Relaxed).is_err() {
             self.hand_over();
         }
     }
@@ -353,10 +356,10 @@ pub struct Lock<'a, T: ?Sized> {
     node: Node<()>,
 }
 
-impl<'a, T: ?Sized> Future for Lock<'a, T> {
-    type Output = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<'a, T: ?Sized> Lock<'a, T> {
+    /// Ready when the mutex is the caller's, who is to make the guard.
+    #[inline(always)]
+    fn poll_acquired(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'a Mutex<T>> {
         // SAFETY: nothing is moved out of the node.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: the node is pinned with the future.
@@ -365,11 +368,35 @@ impl<'a, T: ?Sized> Future for Lock<'a, T> {
             // SAFETY: the node was queued here.
             unsafe { this.mutex.waiters.poll_served(node, cx) }.is_ready()
         } else {
+            let free = this.mutex.state.load(Relaxed) == FREE;
             // SAFETY: the node is pinned, not queued, and taken off by `drop`.
-            this.mutex.try_acquire() || unsafe { this.mutex.acquire_or_queue(node, cx) }
+            free && this.mutex.try_acquire() || unsafe { this.mutex.acquire_or_queue(node, cx) }
         };
         this.queued = !acquired;
-        if acquired { Poll::Ready(this.mutex.guard()) } else { Poll::Pending }
+        if acquired { Poll::Ready(this.mutex) } else { Poll::Pending }
+    }
+}
+
+impl<'a, T: ?Sized> Future for Lock<'a, T> {
+    type Output = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_acquired(cx).map(Mutex::guard)
+    }
+}
+
+/// A lock that is waited for by who makes the guard: what comes out of a future, through a `Poll` and a `Result`, is
+/// copied right after it was written in parts, which stalls.
+struct Hold<'a, T: ?Sized>(Lock<'a, T>);
+
+impl<T: ?Sized> Future for Hold<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: the lock is pinned with this.
+        let lock = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        lock.poll_acquired(cx).map(|_| ())
     }
 }
 

@@ -28,6 +28,7 @@ use std::ptr;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
+use crate::context::prefetch;
 use crate::primitive::{Mutex, MutexGuard};
 
 /// One waiter's place. It is used under the lock of the one list that it was ever queued in.
@@ -168,6 +169,10 @@ impl<E> WaitList<E> {
         // the list.
         unsafe {
             let waker = self.unlink(node)?;
+            if let Some(next) = self.head.as_ref() {
+                // Touched when `next` is taken off, and in nobody's cache by then.
+                prefetch((*next.inner.get()).next.cast());
+            }
             Some((waker, &mut (*node.inner.get()).entry))
         }
     }
