@@ -1,8 +1,8 @@
 //! Small allocations that come and go with each spawn: a worker keeps some of them for the next.
 //!
-//! All are of one size, whatever is in them, and come from the allocator one by one, so any thread may give back what
-//! another has taken: to its own worker, if it has one with room, else to the allocator. A worker keeps [`MOST`] at
-//! most, and gives them back when it goes.
+//! They are of two sizes, whatever is in them, and come from the allocator one by one, so any thread may give back what
+//! another has taken: to its own worker, if it has one with room, else to the allocator. A worker keeps [`MOST`] of each
+//! at most, and gives them back when it goes.
 //!
 //! Larger things are boxed; so is everything in models and beside a sanitizer, which could not see then that somebody
 //! uses what was given back.
@@ -13,54 +13,78 @@ use std::ptr::NonNull;
 
 use super::local::Local;
 
-/// What an allocation holds at most.
-const LAYOUT: Layout = match Layout::from_size_align(64, 16) {
-    Ok(layout) => layout,
-    Err(_) => panic!("64 bytes can be allocated"),
-};
-/// So many a worker keeps.
+/// What an allocation holds at most. With the 8 bytes that glibc's allocator adds these are multiples of 16, as it has
+/// them: parked actors have two each.
+const SIZES: [usize; 2] = [56, 72];
+/// The alignment of all.
+const ALIGN: usize = 16;
+/// So many of each size a worker keeps.
 const MOST: u32 = 64;
+
+/// The index in [`SIZES`] of those that a `T` goes into, if one is kept: the same for each `T` at all times.
+const fn size<T>() -> Option<usize> {
+    if cfg!(any(smarm_sanitizer, miri, all(test, smarm_loom))) || align_of::<T>() > ALIGN {
+        return None;
+    }
+    match size_of::<T>() {
+        bytes if bytes <= SIZES[0] => Some(0),
+        bytes if bytes <= SIZES[1] => Some(1),
+        _ => None,
+    }
+}
+
+const fn layout(size: usize) -> Layout {
+    match Layout::from_size_align(SIZES[size], ALIGN) {
+        Ok(layout) => layout,
+        Err(_) => panic!("so few bytes can be allocated"),
+    }
+}
 
 /// One that is kept.
 struct Block {
     next: Option<NonNull<Block>>,
 }
 
-/// What a worker keeps. Its thread's.
-pub(super) struct Spare {
+/// What a worker keeps of one size. Its thread's.
+struct Stock {
     first: Cell<Option<NonNull<Block>>>,
     count: Cell<u32>,
 }
+
+/// What a worker keeps, by size. Its thread's.
+pub(super) struct Spare([Stock; SIZES.len()]);
 
 // SAFETY: nobody else refers to what is kept.
 unsafe impl Send for Spare {}
 
 impl Spare {
     pub(super) const fn new() -> Self {
-        Self { first: Cell::new(None), count: Cell::new(0) }
+        Self([const { Stock { first: Cell::new(None), count: Cell::new(0) } }; SIZES.len()])
     }
 
     #[inline(always)]
-    fn take(&self) -> Option<NonNull<Block>> {
-        let block = self.first.get()?;
+    fn take(&self, size: usize) -> Option<NonNull<Block>> {
+        let Stock { first, count } = &self.0[size];
+        let block = first.get()?;
         // SAFETY: what is kept is a `Block`, and nobody else's.
-        self.first.set(unsafe { block.as_ref() }.next);
-        self.count.set(self.count.get() - 1);
+        first.set(unsafe { block.as_ref() }.next);
+        count.set(count.get() - 1);
         Some(block)
     }
 
     /// Keeps an allocation, if there is room.
     ///
     /// # Safety
-    /// It has [`LAYOUT`], and nobody else refers to it.
+    /// It has the [`layout`] of this size, and nobody else refers to it.
     #[inline(always)]
-    unsafe fn keep(&self, block: NonNull<Block>) -> bool {
-        let room = self.count.get() < MOST;
+    unsafe fn keep(&self, size: usize, block: NonNull<Block>) -> bool {
+        let Stock { first, count } = &self.0[size];
+        let room = count.get() < MOST;
         if room {
             // SAFETY: by the caller; a `Block` fits.
-            unsafe { block.write(Block { next: self.first.get() }) };
-            self.first.set(Some(block));
-            self.count.set(self.count.get() + 1);
+            unsafe { block.write(Block { next: first.get() }) };
+            first.set(Some(block));
+            count.set(count.get() + 1);
         }
         room
     }
@@ -68,35 +92,32 @@ impl Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        while let Some(block) = self.take() {
-            // SAFETY: by the duty of `keep`.
-            unsafe { dealloc(block.as_ptr().cast(), LAYOUT) };
+        for size in 0..SIZES.len() {
+            while let Some(block) = self.take(size) {
+                // SAFETY: by the duty of `keep`.
+                unsafe { dealloc(block.as_ptr().cast(), layout(size)) };
+            }
         }
     }
-}
-
-/// Whether a `T` is kept: the same for each `T` at all times.
-const fn is_kept<T>() -> bool {
-    let fits = size_of::<T>() <= LAYOUT.size() && align_of::<T>() <= LAYOUT.align();
-    fits && !cfg!(any(smarm_sanitizer, miri, all(test, smarm_loom)))
 }
 
 /// Room for a `T`, to be [given back](give_back).
 #[inline(always)]
 pub(crate) fn room<T>() -> NonNull<T> {
-    if !is_kept::<T>() {
+    let Some(size) = size::<T>() else {
         return NonNull::from(Box::leak(Box::<T>::new_uninit())).cast();
-    }
-    match Local::current().and_then(|local| local.spare.take()) {
+    };
+    match Local::current().and_then(|local| local.spare.take(size)) {
         Some(block) => block.cast(),
-        None => fresh().cast(),
+        None => fresh(size).cast(),
     }
 }
 
 #[cold]
-fn fresh() -> NonNull<u8> {
+fn fresh(size: usize) -> NonNull<u8> {
+    let layout = layout(size);
     // SAFETY: its size is not 0.
-    NonNull::new(unsafe { alloc(LAYOUT) }).unwrap_or_else(|| handle_alloc_error(LAYOUT))
+    NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
 /// Drops a `T`, and gives its room back.
@@ -105,25 +126,26 @@ fn fresh() -> NonNull<u8> {
 /// The room came from [`room`], there is a `T` in it, and nobody else refers to it.
 #[inline(always)]
 pub(crate) unsafe fn give_back<T>(at: NonNull<T>) {
-    if !is_kept::<T>() {
+    let Some(size) = size::<T>() else {
         // SAFETY: by the caller it is a box's.
         drop(unsafe { Box::from_raw(at.as_ptr()) });
         return;
-    }
+    };
     /// Gives the room back even if the drop unwinds.
-    struct Room(NonNull<Block>);
+    struct Room(NonNull<Block>, usize);
     impl Drop for Room {
         #[inline(always)]
         fn drop(&mut self) {
+            let Self(block, size) = *self;
             // SAFETY: by the duty of the caller of `give_back`, what was in it is gone.
-            let kept = Local::current().is_some_and(|local| unsafe { local.spare.keep(self.0) });
+            let kept = Local::current().is_some_and(|local| unsafe { local.spare.keep(size, block) });
             if !kept {
                 // SAFETY: as above, and it has this layout.
-                unsafe { dealloc(self.0.as_ptr().cast(), LAYOUT) };
+                unsafe { dealloc(block.as_ptr().cast(), layout(size)) };
             }
         }
     }
-    let _room = Room(at.cast());
+    let _room = Room(at.cast(), size);
     // SAFETY: by the caller.
     unsafe { at.drop_in_place() };
 }
@@ -135,20 +157,22 @@ mod tests {
     #[test]
     fn a_worker_keeps_no_more_than_it_has_room_for_and_gives_the_last_one_first() {
         let spare = Spare::new();
-        let mut blocks: Vec<NonNull<Block>> = (0..=MOST).map(|_| fresh().cast()).collect();
-        let last = blocks.pop().unwrap();
-        for block in &blocks {
-            // SAFETY: allocated above.
-            assert!(unsafe { spare.keep(*block) });
+        for size in 0..SIZES.len() {
+            let mut blocks: Vec<NonNull<Block>> = (0..=MOST).map(|_| fresh(size).cast()).collect();
+            let last = blocks.pop().unwrap();
+            for block in &blocks {
+                // SAFETY: allocated above.
+                assert!(unsafe { spare.keep(size, *block) });
+            }
+            // SAFETY: as above.
+            assert!(!unsafe { spare.keep(size, last) });
+            // SAFETY: it was not kept.
+            unsafe { dealloc(last.as_ptr().cast(), layout(size)) };
+            let newest = spare.take(size).unwrap();
+            assert_eq!(Some(&newest), blocks.last());
+            // SAFETY: allocated above, and taken out.
+            assert!(unsafe { spare.keep(size, newest) });
         }
-        // SAFETY: as above.
-        assert!(!unsafe { spare.keep(last) });
-        // SAFETY: it was not kept.
-        unsafe { dealloc(last.as_ptr().cast(), LAYOUT) };
-        let newest = spare.take().unwrap();
-        assert_eq!(Some(&newest), blocks.last());
-        // SAFETY: allocated above, and taken out.
-        assert!(unsafe { spare.keep(newest) });
     }
 
     #[test]
@@ -165,7 +189,9 @@ mod tests {
         let all = || {
             for _ in 0..3 {
                 come_and_go(counted.clone());
+                come_and_go((counted.clone(), [0_u64; 6]));
                 come_and_go((counted.clone(), [0_u64; 7]));
+                come_and_go((counted.clone(), [0_u64; 8]));
                 come_and_go((counted.clone(), [0_u64; 100]));
             }
         };
