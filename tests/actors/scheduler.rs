@@ -257,6 +257,28 @@ fn a_new_actor_does_not_starve_behind_actors_that_yield_for_ever() {
 }
 
 #[test]
+fn who_gives_way_while_nobody_else_can_run_lets_a_new_actor_begin() {
+    within(PATIENCE, || {
+        init(calm(Config::exact(1))).run(|| {
+            for _ in 0..100 {
+                let begun = Arc::new(AtomicUsize::new(0));
+                let children: Vec<_> = (0..3)
+                    .map(|_| {
+                        let begun = begun.clone();
+                        smarm::spawn(move || begun.fetch_add(1, SeqCst))
+                    })
+                    .collect();
+                for given in 1..=children.len() {
+                    smarm::yield_now();
+                    assert!(begun.load(SeqCst) >= given, "a yield was for nobody");
+                }
+                children.into_iter().for_each(|child| assert!(child.join().unwrap() < 3));
+            }
+        });
+    });
+}
+
+#[test]
 fn an_old_new_actor_does_not_starve_behind_newer_ones() {
     fn breed(old_ran: Arc<AtomicBool>) {
         if !old_ran.load(SeqCst) {

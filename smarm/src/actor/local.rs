@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
-use self::ahead::{prefetch_ahead, prefetch_frames};
+pub(crate) use self::ahead::prefetch_new;
+use self::ahead::{prefetch_ahead, prefetch_frames, prefetch_woken};
 use self::look::Looking;
 pub(crate) use self::wakes::{kill, prefetch, wake, wake_ahead};
 use super::home::Home;
@@ -113,6 +114,8 @@ pub(crate) struct Local {
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
     streak: Cell<u32>,
+    /// The actor that ran last gave way, and no other one is queued, but new ones may be there: those it meant.
+    gave_way_to_new: Cell<bool>,
     pub(crate) wheel: RefCell<Wheel<Due>>,
     /// What the wheel goes by, if not the system's clock.
     pub(crate) clock: OnceCell<Arc<dyn Clock>>,
@@ -152,6 +155,7 @@ impl Local {
             ring: UnsafeCell::new(Ring::new()),
             next: Cell::new(None),
             streak: Cell::new(0),
+            gave_way_to_new: Cell::new(false),
             wheel: RefCell::new(Wheel::new(now)),
             clock: OnceCell::new(),
             parked_unwinding: Cell::new(0),
@@ -303,10 +307,14 @@ impl Local {
     #[inline(always)]
     fn queue_woken(&self, actor: &'static Slot) {
         if self.place.get() == Place::Actor {
-            // SAFETY: it has just been woken at this worker, on its thread.
-            unsafe { prefetch_frames(actor) };
-            if let Some(earlier) = self.next.replace(Some(actor)) {
-                self.queue(earlier);
+            match self.next.replace(Some(actor)) {
+                // SAFETY: it has just been woken at this worker, on its thread.
+                None => unsafe { prefetch_frames(actor) },
+                Some(earlier) => {
+                    self.queue(earlier);
+                    // SAFETY: as above.
+                    self.with_ring(|ring| unsafe { prefetch_woken(ring, actor) });
+                }
             }
         } else {
             self.queue_woken_by_host(actor);
@@ -440,6 +448,12 @@ impl Local {
         self.has_queued()
     }
 
+    /// Whether a new actor comes next, if there is one, because the last one gave way and nobody else is queued.
+    #[inline(always)]
+    pub(crate) fn gives_way_to_new(&self) -> bool {
+        self.gave_way_to_new.get() && self.gave_way_to_new.replace(false)
+    }
+
     /// Whether new actors have their turn at this tick.
     #[inline(always)]
     pub(crate) fn is_for_new(tick: u32) -> bool {
@@ -528,6 +542,9 @@ impl Local {
             // SAFETY: the actor's flow has ended, and the context is this thread's.
             unsafe { (*actor.context.get()).retire() };
             return Some(actor);
+        }
+        if parting == Parting::Yield {
+            self.gave_way_to_new.set(self.expects_new.get() && !self.has_queued());
         }
         self.part(actor, parting);
         None

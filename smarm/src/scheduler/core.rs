@@ -415,6 +415,7 @@ impl Core {
     #[inline(always)]
     fn next(&self, tick: u32) -> Option<&'static Slot> {
         if !Local::is_for_new(tick)
+            && !self.local.gives_way_to_new()
             && let Some(actor) = self.local.next()
         {
             return Some(actor);
@@ -446,6 +447,7 @@ impl Core {
         }
         let mut fresh = self.fresh.borrow_mut();
         if let Some(newest) = fresh.pop_back() {
+            local::prefetch_new(&fresh);
             return Some(newest);
         }
         drop(fresh);
