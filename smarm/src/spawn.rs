@@ -12,6 +12,7 @@ use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::actor::local::Local;
 use crate::actor::park::{self, Kill, message};
@@ -60,11 +61,18 @@ where
 {
     park::chaos_point();
     let Some(core) = core::current() else { fail_to_spawn(SpawnError::NoRuntime) };
-    match core.acquire(core.shared.settings.area) {
-        // SAFETY: `Send` and `'static`; the stack was just acquired.
-        Ok(slot) => unsafe { spawn_on(core, slot, None, f, join_handle, |_| ()) },
+    let slot = match core.acquire(core.shared.settings.area) {
+        Ok(slot) => slot,
         Err(error) => fail_to_spawn(SpawnError::Stack(error)),
+    };
+    if core.shared.stopping() {
+        return refuse(slot, &core.shared, f, join_handle);
     }
+    // SAFETY: `Send` and `'static`; the stack was just acquired.
+    let handle = unsafe { create(slot, None, f, join_handle, |_| ()) };
+    core.offer(slot);
+    park::yield_if_overdue();
+    handle
 }
 
 /// Starts an actor on this very worker. So neither its closure nor its result need be `Send`.
@@ -275,7 +283,7 @@ impl Builder {
     /// As for [`spawn_unchecked`](Self::spawn_unchecked), of the outlet, too.
     #[inline(always)]
     pub(crate) unsafe fn spawn_into<F, T, O, H>(
-        self,
+        mut self,
         f: F,
         connect: impl FnOnce(Pid) -> (O, H),
         prepare: impl FnOnce(&Record),
@@ -284,27 +292,29 @@ impl Builder {
         F: FnOnce() -> T,
         O: Outlet<T>,
     {
-        if let (Some(core), None) = (self.own_core(), self.worker) {
-            let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
-            // SAFETY: passed on.
-            return Ok(unsafe { spawn_on(core, slot, self.name, f, connect, prepare) });
+        let name = self.name.take();
+        let (slot, way) = self.find_stack()?;
+        if let Way::Refused(shared) = way {
+            return Ok(refuse(slot, shared, f, connect));
         }
-        // SAFETY: passed on.
-        unsafe { self.spawn_elsewhere(f, connect, prepare) }
+        // SAFETY: passed on; the stack was acquired for this.
+        let handle = unsafe { create(slot, name, f, connect, prepare) };
+        way.send_off(self.worker, slot);
+        Ok(handle)
     }
 
-    /// # Safety
-    /// As for [`spawn_unchecked`](Self::spawn_unchecked).
-    unsafe fn spawn_elsewhere<F, T, O, H>(
-        self,
-        f: F,
-        connect: impl FnOnce(Pid) -> (O, H),
-        prepare: impl FnOnce(&Record),
-    ) -> Result<H, SpawnError>
-    where
-        F: FnOnce() -> T,
-        O: Outlet<T>,
-    {
+    /// Takes a stack for an actor of the runtime that is asked for, and finds out how the actor gets to a worker.
+    // Here and below: one function for closures of all types. In line, as in `spawn`, it is a tenth faster, but code that is
+    // compiled for each call.
+    fn find_stack(&self) -> Result<(&'static Slot, Way<'_>), SpawnError> {
+        park::chaos_point();
+        let (Some(core), None) = (self.own_core(), self.worker) else { return self.find_stack_outside() };
+        let slot = core.acquire(self.area(&core.shared)?).map_err(SpawnError::Stack)?;
+        Ok((slot, if core.shared.stopping() { Way::Refused(&core.shared) } else { Way::Own(core) }))
+    }
+
+    #[cold]
+    fn find_stack_outside(&self) -> Result<(&'static Slot, Way<'_>), SpawnError> {
         let own = core::current().map(|core| &core.shared);
         let shared = self.runtime.as_ref().map(Handle::shared).or(own).ok_or(SpawnError::NoRuntime)?;
         if let Some(worker) = self.worker
@@ -312,21 +322,40 @@ impl Builder {
         {
             return Err(SpawnError::NoSuchWorker { worker, workers: shared.homes.len() });
         }
-        let area = self.area(shared)?;
-        let slot = acquire_shared(area).map_err(SpawnError::Stack)?;
-        if !shared.admit_outside() {
-            return Ok(refuse(slot, shared, f, connect));
+        let slot = acquire_shared(self.area(shared)?).map_err(SpawnError::Stack)?;
+        Ok((slot, if shared.admit_outside() { Way::Outside(shared) } else { Way::Refused(shared) }))
+    }
+}
+
+/// How a new actor gets to a worker.
+enum Way<'a> {
+    /// By the worker of this thread.
+    Own(&'static Core),
+    /// From a thread without the right worker.
+    Outside(&'a Arc<Shared>),
+    /// Not at all: the runtime shuts down.
+    Refused(&'a Shared),
+}
+
+impl Way<'_> {
+    /// Hands a new actor over.
+    fn send_off(self, worker: Option<usize>, slot: &'static Slot) {
+        match self {
+            Way::Own(core) => {
+                core.offer(slot);
+                park::yield_if_overdue();
+            }
+            Way::Outside(shared) => {
+                match worker {
+                    Some(worker) => shared.send(worker, slot),
+                    None => shared.inject(slot.index()),
+                }
+                if shared.stopping() {
+                    worker::take_care(shared); // all may have gone since it was admitted
+                }
+            }
+            Way::Refused(_) => unreachable!("an actor that is refused is not made"),
         }
-        // SAFETY: passed on; the stack was acquired above.
-        let handle = unsafe { create(slot, self.name, f, connect, prepare) };
-        match self.worker {
-            Some(worker) => shared.send(worker, slot),
-            None => shared.inject(slot.index()),
-        }
-        if shared.stopping() {
-            worker::take_care(shared); // all may have gone since it was admitted
-        }
-        Ok(handle)
     }
 }
 
@@ -337,33 +366,6 @@ fn acquire_shared(area: Area) -> Result<&'static Slot, StackError> {
         // SAFETY: acquired above, and nothing was put there.
         unsafe { pool::release_shared(index) }
     })
-}
-
-/// Spawns on the runtime of this thread's worker, on this stack.
-///
-/// # Safety
-/// As for [`Builder::spawn_unchecked`]; the stack of the slot was acquired for this.
-#[inline(always)]
-unsafe fn spawn_on<F, T, O, H>(
-    core: &Core,
-    slot: &'static Slot,
-    name: Option<Box<str>>,
-    f: F,
-    connect: impl FnOnce(Pid) -> (O, H),
-    prepare: impl FnOnce(&Record),
-) -> H
-where
-    F: FnOnce() -> T,
-    O: Outlet<T>,
-{
-    if core.shared.stopping() {
-        return refuse(slot, &core.shared, f, connect);
-    }
-    // SAFETY: passed on.
-    let handle = unsafe { create(slot, name, f, connect, prepare) };
-    core.offer(slot);
-    park::yield_if_overdue();
-    handle
 }
 
 /// Where an actor's ending goes.
@@ -406,18 +408,24 @@ where
     F: FnOnce() -> T,
     O: Outlet<T>,
 {
+    let pid = give_back(slot, shared);
+    drop(f);
+    let (outlet, handle) = connect(pid);
+    outlet.deliver(Err(Failure::killed()), drop);
+    handle
+}
+
+/// Gives a stack back that was acquired and not used. Gives the pid of the actor that would have had it.
+fn give_back(slot: &Slot, shared: &Shared) -> Pid {
     let pid = Pid::new(slot.index(), slot.state.occupy());
     match slot.state.free(shared.settings.last_generation, false) {
-        // SAFETY: acquired by the caller, and nothing was put there.
+        // SAFETY: acquired by the caller of `refuse`, and nothing was put there.
         Freed::Reusable => unsafe { pool::release_shared(slot.index()) },
         // SAFETY: as above.
         Freed::UsedUp => unsafe { pool::retire(slot.index()) },
         Freed::Posted => unreachable!("smarm bug: mail for an actor without a worker"),
     }
-    drop(f);
-    let (outlet, handle) = connect(pid);
-    outlet.deliver(Err(Failure::killed()), drop);
-    handle
+    pid
 }
 
 /// Step 1: makes a new actor, which is the caller's until it hands it to a worker.
@@ -442,7 +450,7 @@ where
     let (outlet, handle) = connect(pid);
     // SAFETY: passed on.
     unsafe {
-        if size_of::<F>() > LARGEST_INLINE {
+        if const { size_of::<F>() > LARGEST_INLINE } {
             let f = Box::new(f);
             place(slot, pid, name, Body { f: move || f(), outlet });
         } else {
@@ -470,17 +478,33 @@ where
     F: FnOnce() -> T,
     O: Outlet<T>,
 {
-    let record = slot.record();
-    let at = body_at::<F, O>(record);
-    let top = at.cast::<u8>().map_addr(|address| address & !15);
-    // SAFETY: record and body lie at the top of the stack, aligned, and do not overlap.
+    let at = body_at::<F, O>(slot.record());
+    // SAFETY: the body lies below the record, aligned, on a stack that is the caller's.
     unsafe {
-        Record::write(record, pid, run::<F, T, O>, name);
         at.write(body);
+        lay_out(slot, pid, run::<F, T, O>, name, at.cast());
     }
-    let context = Context::entry(top, main, record.cast());
-    // SAFETY: the caller owns the stack, and so the context.
-    unsafe { slot.context.get().write(context) };
+}
+
+/// Writes record and first context above and for a closure that stands at `body`.
+///
+/// # Safety
+/// As for [`place`].
+#[inline]
+unsafe fn lay_out(
+    slot: &Slot,
+    pid: Pid,
+    run: unsafe fn(*mut Record, bool),
+    name: Option<Box<str>>,
+    body: *mut u8,
+) {
+    let record = slot.record();
+    let top = body.map_addr(|address| address & !15);
+    // SAFETY: the caller owns the stack, and so the context; record and body do not overlap.
+    unsafe {
+        Record::write(record, pid, run, name);
+        slot.context.get().write(Context::entry(top, main, record.cast()));
+    }
 }
 
 /// The first function on an actor's stack.
@@ -540,8 +564,8 @@ where
             }
             Ok(value)
         }
-        Ok(None) => Err(fail(record, Box::new(Kill), || false)),
-        Err(payload) => Err(fail(record, payload, || outlet.learns_of_panic())),
+        Ok(None) => Err(fail(record, Box::new(Kill), &|| false)),
+        Err(payload) => Err(fail(record, payload, &|| outlet.learns_of_panic())),
     };
     outlet.deliver(ending, |unwanted| discard(record, unwanted));
 }
@@ -572,7 +596,7 @@ fn tell(record: &Record, end: &End<'_>) -> bool {
 /// What an actor leaves behind that ended with this payload. `learns` says, and is told by being asked, whether
 /// somebody learns of a panic anyway.
 #[cold]
-fn fail(record: &Record, payload: Box<dyn Any + Send>, learns: impl FnOnce() -> bool) -> Box<Failure> {
+fn fail(record: &Record, payload: Box<dyn Any + Send>, learns: &dyn Fn() -> bool) -> Box<Failure> {
     let place = record.place.take();
     if payload.is::<Kill>() || payload.is::<Over>() {
         tell(record, &End::Killed);

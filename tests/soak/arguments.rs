@@ -17,12 +17,20 @@ pub(crate) struct Arguments {
     pub(crate) work: Duration,
     pub(crate) seed: u64,
     pub(crate) patience: Duration,
+    pub(crate) settling: Duration,
     pub(crate) plant: Option<Plant>,
 }
 
 impl Arguments {
     pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
-        let mut this = Self { work: Duration::ZERO, seed: 1, patience: Duration::from_secs(30), plant: None };
+        let half_a_minute = Duration::from_secs(30);
+        let mut this = Self {
+            work: Duration::ZERO,
+            seed: 1,
+            patience: half_a_minute,
+            settling: half_a_minute,
+            plant: None,
+        };
         let (mut soak, mut filtered) = (false, false);
         let mut arguments = arguments.peekable();
         while let Some(argument) = arguments.next() {
@@ -33,6 +41,7 @@ impl Arguments {
                     this.work = seconds(&value()?)?;
                 }
                 "--patience" => this.patience = seconds(&value()?)?,
+                "--settling" => this.settling = seconds(&value()?)?,
                 "--seed" => this.seed = value()?.parse().map_err(|_| "--seed needs a number")?,
                 "--plant" => this.plant = Some(Plant::named(&value()?)?),
                 // What `cargo test` passes to every test binary.

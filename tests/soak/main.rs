@@ -11,6 +11,7 @@
 //! | `--seconds n` | how long it works, after a warm-up of a third of that; may be a fraction |
 //! | `--seed n` | where its dice begin; printed, so that a run can be repeated as far as threads allow |
 //! | `--patience n` | after so many seconds without progress the watchdog names what hangs; 30 unless set |
+//! | `--settling n` | so many seconds may pass in the end until the process has what it had before; 30 unless set |
 //!
 //! Without `--seconds`, as in `cargo test`, it checks itself: a short soak must succeed, and one with a planted
 //! fault (`--plant name`) must fail and say why, for each check that there is. A check that nobody has seen fail
@@ -68,7 +69,7 @@ fn soak(arguments: &Arguments) -> ExitCode {
         plant::arm(arguments.plant);
         failures = phase(arguments, arguments.work, "soak");
     }
-    let after = Census::settled(Some(&before), arguments.patience);
+    let after = Census::settled(Some(&before), arguments.settling);
     failures.extend(BOOKS.imbalances());
     failures.extend(after.excess(&before));
 

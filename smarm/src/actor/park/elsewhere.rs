@@ -22,19 +22,38 @@ pub(in crate::actor) fn wait_elsewhere<F: Future>(
     deadline: Option<Instant>,
     manner: Manner,
 ) -> Result<F::Output, Interrupt> {
+    let mut output = None;
+    let mut poll = |cx: &mut Context<'_>| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => {
+            output = Some(value);
+            true
+        }
+        Poll::Pending => false,
+    };
+    wait_for_poll(&mut poll, deadline, manner)?;
+    Ok(output.expect("smarm bug: a wait ended without its output"))
+}
+
+/// Waits until `poll` says that it is over: one function for futures of all types.
+#[track_caller]
+fn wait_for_poll(
+    poll: &mut dyn FnMut(&mut Context<'_>) -> bool,
+    deadline: Option<Instant>,
+    manner: Manner,
+) -> Result<(), Interrupt> {
     let Some(misuse) = misuse() else {
         let scope = scope::current().filter(|_| heeds_scope(manner));
-        let waited = wait_thread(future, deadline, scope.as_deref());
+        let waited = wait_thread(poll, deadline, scope.as_deref());
         return waited.map_err(|ended| match ended {
             // The caller's own deadline, which is no matter of the scope's.
             Interrupt::TimedOut if deadline.is_some_and(|deadline| deadline <= Instant::now()) => ended,
             _ => interrupt(ended, manner),
         });
     };
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Ok(value),
-        Poll::Pending => panic!("{misuse}"),
+    if poll(&mut Context::from_waker(Waker::noop())) {
+        return Ok(());
     }
+    panic!("{misuse}");
 }
 
 /// Whether a wait would not panic here.
@@ -109,18 +128,18 @@ pub(crate) fn own_waker() -> Waker {
     }
 }
 
-fn wait_thread<F: Future>(
-    mut future: Pin<&mut F>,
+fn wait_thread(
+    poll: &mut dyn FnMut(&mut Context<'_>) -> bool,
     deadline: Option<Instant>,
     scope: Option<&Scope>,
-) -> Result<F::Output, Interrupt> {
+) -> Result<(), Interrupt> {
     thread_local!(static WAKER: Cell<Option<Waker>> = const { Cell::new(None) });
     let waker = WAKER.with(Cell::take).unwrap_or_else(thread_waker);
     let deadline = scope.and_then(Scope::deadline).into_iter().chain(deadline).min();
     let mut cx = Context::from_waker(&waker);
     let result = loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
-            break Ok(value);
+        if poll(&mut cx) {
+            break Ok(());
         }
         if scope.is_some_and(Scope::is_cancelled) {
             break Err(Interrupt::Cancelled);
