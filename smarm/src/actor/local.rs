@@ -626,6 +626,23 @@ impl Local {
         unsafe { context::switch(actor.context.get(), to) };
     }
 
+    /// As [`leave`](Self::leave), to park, by an actor whose future was pending, so that the host's budget is to be
+    /// minded: if nobody is queued, that is the worker's matter.
+    ///
+    /// # Safety
+    /// As for [`leave`](Self::leave).
+    #[inline(always)]
+    pub(crate) unsafe fn leave_pending(&self, actor: &'static Slot) {
+        debug_assert!(self.own_code.get() == 0 && self.mind_budget.get());
+        let to = if self.hooked() || self.has_queued() {
+            self.successor(actor, Parting::Park)
+        } else {
+            self.to_worker(Parting::Park)
+        };
+        // SAFETY: as in `leave`.
+        unsafe { context::switch(actor.context.get(), to) };
+    }
+
     /// Where an actor that leaves goes on: with the next actor, after what the leaving one wants done was done,
     /// or with the worker, which does that.
     ///
@@ -702,6 +719,7 @@ pub(crate) struct Entered<'a> {
 }
 
 impl Drop for Entered<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.local.place.set(Place::Host);
         if let Some(outer) = self.outer {

@@ -15,6 +15,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
+use std::hint::unreachable_unchecked;
 use std::marker::PhantomPinned;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,10 +43,12 @@ pub(crate) struct Errand {
 enum Stage {
     /// The future is not ready: the actor stays parked.
     Pending,
-    /// Its output is there.
+    /// Its output is there, and it is dropped.
     Ready,
     /// It panicked, and the payload is there.
     Panicked,
+    /// It panicked as it was dropped, after it was ready, and the payload is there.
+    PanickedInDrop,
     /// The deadline has passed, or the scope of the actor's waits is over.
     Over(Interrupt),
     /// The actor is to unwind.
@@ -67,67 +70,152 @@ impl Errand {
     }
 }
 
+/// When an await is over.
+pub(crate) trait Limit: Copy {
+    /// What is dropped when it ends.
+    type Timer;
+
+    fn deadline(self) -> Option<Instant>;
+
+    fn timer(self, actor: Running) -> Self::Timer;
+
+    /// Whether the deadline has passed; sets the timer the first time.
+    fn is_over(self, timer: &mut Self::Timer) -> bool;
+}
+
+/// An await without a deadline.
+#[derive(Clone, Copy)]
+pub(crate) struct Never;
+
+impl Limit for Never {
+    type Timer = ();
+
+    #[inline(always)]
+    fn deadline(self) -> Option<Instant> {
+        None
+    }
+    #[inline(always)]
+    fn timer(self, _: Running) {}
+    #[inline(always)]
+    fn is_over(self, (): &mut ()) -> bool {
+        false
+    }
+}
+
+impl Limit for Option<Instant> {
+    type Timer = Timer;
+
+    #[inline(always)]
+    fn deadline(self) -> Option<Instant> {
+        self
+    }
+    #[inline(always)]
+    fn timer(self, actor: Running) -> Timer {
+        Timer::new(actor)
+    }
+    #[inline(always)]
+    fn is_over(self, timer: &mut Timer) -> bool {
+        timer.is_over(self)
+    }
+}
+
 /// A future and the actor that waits for it. On the actor's stack, where it never moves.
 #[repr(C)]
-struct Await<F: Future> {
+struct Await<F: Future, L: Limit> {
     errand: Errand,
     actor: Running,
     /// What kills come do not end the wait.
     to_the_end: bool,
-    deadline: Option<Instant>,
-    timer: Timer,
+    limit: L,
+    timer: L::Timer,
     /// There at [`Stage::Ready`].
-    output: MaybeUninit<F::Output>,
-    /// There at [`Stage::Panicked`].
+    output: MaybeUninit<Poll<F::Output>>,
+    /// There when it panicked.
     payload: MaybeUninit<Box<dyn Any + Send>>,
-    /// Dropped in place.
-    future: Option<F>,
+    /// Dropped in place, when it is ready or at the end.
+    future: ManuallyDrop<F>,
     _pinned: PhantomPinned,
 }
 
-impl<F: Future> Await<F> {
+impl<F: Future, L: Limit> Await<F, L> {
     /// Steps 1 and 3: polls the future on the stack that it is called on.
     ///
     /// # Safety
-    /// `this` is a pinned `Await<F>`, and its actor is suspended or waits for this call.
+    /// `this` is a pinned `Await<F, L>` whose future is alive, and its actor is suspended or waits for this call.
     unsafe extern "C" fn poll(this: *mut c_void) {
         // SAFETY: by the caller this is the only reference.
         let this = unsafe { &mut *this.cast::<Self>() };
-        let care = this.actor.needs_care() && !this.to_the_end;
-        if care && this.actor.killed() {
-            this.errand.stage = Stage::Killed;
+        let state = this.actor.state();
+        if !state.is_plain() && !this.prepare() {
             return;
         }
-        let waker = this.actor.waker();
+        let waker = this.actor.exposed_waker(state);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future stands in a pinned `Await` and is dropped in place.
-            let mut future = unsafe { Pin::new_unchecked(&mut this.future) };
-            let inner = future.as_mut().as_pin_mut().expect("polled until it is ready");
-            match inner.poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => false,
-                Poll::Ready(output) => {
-                    // Written where it is read, by fields: an enum around it would be copied as a
-                    // whole, right after it was written in parts, which stalls.
-                    future.set(None);
-                    this.output.write(output);
-                    true
+            let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+            let polled = ManuallyDrop::new(future.poll(&mut Context::from_waker(&waker)));
+            if polled.is_pending() {
+                return false;
+            }
+            // SAFETY: from here on the copy is the output, and the future is not used.
+            unsafe {
+                copy_by_words(&raw const *polled, this.output.as_mut_ptr());
+                this.errand.stage = Stage::Ready;
+                ManuallyDrop::drop(&mut this.future);
+            }
+            true
+        }));
+        match polled {
+            Ok(true) => {}
+            Ok(false) if this.limit.is_over(&mut this.timer) => {
+                this.errand.stage = Stage::Over(Interrupt::TimedOut);
+            }
+            Ok(false) => {
+                if this.actor.state().needs_care() {
+                    this.look_at_scope();
                 }
             }
-        }));
-        this.errand.stage = match polled {
-            Ok(true) => Stage::Ready,
-            Ok(false) if this.timer.is_over(this.deadline) => Stage::Over(Interrupt::TimedOut),
-            Ok(false) if care => this.actor.scope_over().map_or(Stage::Pending, Stage::Over),
-            Ok(false) => Stage::Pending,
-            Err(payload) => {
-                this.payload.write(payload);
-                Stage::Panicked
-            }
-        };
+            Err(payload) => this.note_panic(payload),
+        }
     }
-}
 
-impl<F: Future> Await<F> {
+    /// For an actor that is to be killed, is in a scope or is not exposed. Says whether to poll.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self) -> bool {
+        if !self.to_the_end && self.actor.killed() {
+            self.errand.stage = Stage::Killed;
+            return false;
+        }
+        self.actor.make_exposed();
+        true
+    }
+
+    /// For an actor that is in a scope, perhaps, and whose future was pending.
+    #[cold]
+    #[inline(never)]
+    fn look_at_scope(&mut self) {
+        if !self.to_the_end
+            && let Some(over) = self.actor.scope_over()
+        {
+            self.errand.stage = Stage::Over(over);
+        }
+    }
+
+    /// For a future that panicked as it was polled, or as it was dropped after that.
+    #[cold]
+    #[inline(never)]
+    fn note_panic(&mut self, payload: Box<dyn Any + Send>) {
+        self.payload.write(payload);
+        if self.errand.stage == Stage::Ready {
+            self.errand.stage = Stage::PanickedInDrop;
+            // SAFETY: at stage `Ready` it was there, and from here on it is not.
+            unsafe { self.output.assume_init_drop() };
+        } else {
+            self.errand.stage = Stage::Panicked;
+        }
+    }
+
     /// Step 4, for a wait that has ended without an output: drops what is left of the future, and
     /// unwinds or says why.
     ///
@@ -136,22 +224,23 @@ impl<F: Future> Await<F> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    unsafe fn end(&mut self, stage: Stage) -> Interrupt {
-        struct DropRest<'a, F: Future>(&'a mut Await<F>);
-        impl<F: Future> Drop for DropRest<'_, F> {
+    unsafe fn end(&mut self) -> Interrupt {
+        struct DropRest<'a, F: Future, L: Limit>(&'a mut Await<F, L>);
+        impl<F: Future, L: Limit> Drop for DropRest<'_, F, L> {
             fn drop(&mut self) {
                 // SAFETY: the last use, by the duty of the caller of `end`.
                 unsafe { ptr::drop_in_place(&raw mut self.0.timer) };
-                if self.0.future.is_some() {
-                    drop_natively(&mut self.0.future);
+                if self.0.errand.stage != Stage::PanickedInDrop {
+                    // SAFETY: it was not dropped, and is not used from here on.
+                    drop_on_worker(|| unsafe { ManuallyDrop::drop(&mut self.0.future) });
                 }
             }
         }
         let this = DropRest(self);
-        match stage {
+        match this.0.errand.stage {
             Stage::Over(interrupt) => interrupt,
-            Stage::Panicked => {
-                // SAFETY: at this stage it is there, and it is read once.
+            Stage::Panicked | Stage::PanickedInDrop => {
+                // SAFETY: at these stages it is there, and it is read once.
                 resume_panic(unsafe { this.0.payload.assume_init_read() })
             }
             Stage::Killed | Stage::Pending | Stage::Ready => {
@@ -162,11 +251,43 @@ impl<F: Future> Await<F> {
     }
 }
 
+/// Copies what was just written, word by word: the processor would make larger pieces wait until the parts that
+/// they were written in have reached the cache.
+///
+/// # Safety
+/// As for `ptr::copy_nonoverlapping` of one value.
+#[inline(always)]
+unsafe fn copy_by_words<T>(from: *const T, to: *mut T) {
+    /// A word of any kind, or none.
+    type Word = MaybeUninit<*mut u8>;
+    /// What is longer is seldom written in small parts alone.
+    const LONGEST: usize = 8;
+    let words = size_of::<T>() / size_of::<Word>();
+    // SAFETY: by the caller; and what is copied by words consists of such.
+    unsafe {
+        if size_of::<T>().is_multiple_of(size_of::<Word>())
+            && align_of::<T>() >= align_of::<Word>()
+            && words <= LONGEST
+        {
+            for word in 0..words {
+                // Volatile, as the compiler would put words together.
+                to.cast::<Word>().add(word).write(from.cast::<Word>().add(word).read_volatile());
+            }
+        } else {
+            ptr::copy_nonoverlapping(from, to, 1);
+        }
+    }
+}
+
 /// Step 4: drops a pinned future in place, on the worker's stack.
 #[cold]
 pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
     // Assigned in place, never moved out.
-    if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| *future = None)))
+    drop_on_worker(|| *future = None);
+}
+
+fn drop_on_worker(drop: impl FnOnce()) {
+    if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(drop)))
         && !is_unwinding()
     {
         resume_panic(payload);
@@ -175,43 +296,50 @@ pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
 
 /// Waits for a future of somebody else's, polling it on the worker's stack, each time before the
 /// actor is resumed. It is dropped there too. A panic in it continues in the caller.
+///
+/// What comes of it goes to `done` or to `interrupted`: a result of both would be one copy more.
 #[inline]
 #[track_caller]
-pub(crate) fn await_natively<F: Future>(
+pub(crate) fn await_natively<F: Future, L: Limit, R>(
     future: F,
-    deadline: Option<Instant>,
-) -> Result<F::Output, Interrupt> {
+    limit: L,
+    done: impl FnOnce(F::Output) -> R,
+    interrupted: impl FnOnce(Interrupt) -> R,
+) -> R {
     let Some(actor) = Running::current() else {
         let manner = if is_unwinding() { Manner::Unbroken } else { Manner::Breakable };
-        return wait_elsewhere(pin!(future), deadline, manner);
+        return match wait_elsewhere(pin!(future), limit.deadline(), manner) {
+            Ok(output) => done(output),
+            Err(interrupt) => interrupted(interrupt),
+        };
     };
+    let panicking = thread::panicking();
     // While the actor unwinds, a kill that comes later does not end the wait either.
-    let to_the_end = (actor.needs_care() || thread::panicking()) && actor.goes_to_the_end();
+    let to_the_end = panicking && actor.goes_to_the_end();
     // What follows does not unwind before `end` has it dropped.
     let mut wait = ManuallyDrop::new(Await {
-        errand: Errand { poll: Await::<F>::poll, stage: Stage::Pending },
+        errand: Errand { poll: Await::<F, L>::poll, stage: Stage::Pending },
         actor,
         to_the_end,
-        deadline,
-        timer: Timer::new(actor),
+        limit,
+        timer: limit.timer(actor),
         output: MaybeUninit::uninit(),
         payload: MaybeUninit::uninit(),
-        future: Some(future),
+        future: ManuallyDrop::new(future),
         _pinned: PhantomPinned,
     });
     // Pinned: it stays in this frame, is not touched but through the pointer, and the future is dropped
     // in place before the frame goes.
-    let wait: *mut Await<F> = &raw mut *wait;
+    let wait: *mut Await<F, L> = &raw mut *wait;
     // SAFETY: the `Await` is pinned, catches what its future panics with, and is not touched from
     // here until the call has returned.
     let mut stage = unsafe {
-        actor.call(Place::InPoll, Await::<F>::poll, wait.cast());
+        actor.call(Place::InPoll, Await::<F, L>::poll, wait.cast());
         (*wait).errand.stage
     };
     if stage == Stage::Pending {
-        actor.mind_budget();
         // SAFETY: as above, until the actor is resumed.
-        let park = || unsafe { actor.park_with(wait.cast()) };
+        let park = || unsafe { actor.park_with(wait.cast(), panicking) };
         if to_the_end {
             ignoring_kills(&actor.record().ignores_kill, park)
         } else {
@@ -222,15 +350,18 @@ pub(crate) fn await_natively<F: Future>(
     }
     if stage != Stage::Ready {
         // SAFETY: as above.
-        return Err(unsafe { (*wait).end(stage) });
+        return interrupted(unsafe { (*wait).end() });
     }
-    // SAFETY: at this stage the output is there and read once, and the future is gone.
-    let output = unsafe {
-        ptr::drop_in_place(&raw mut (*wait).timer);
-        (*wait).output.assume_init_read()
-    };
+    // SAFETY: as above.
+    unsafe { ptr::drop_in_place(&raw mut (*wait).timer) };
     actor.yield_if_overdue();
-    Ok(output)
+    // SAFETY: at this stage the output is there and read once, and the future is gone. Last of all, so that nothing
+    // has to move it.
+    match unsafe { (*wait).output.assume_init_read() } {
+        Poll::Ready(output) => done(output),
+        // SAFETY: that is no output.
+        Poll::Pending => unsafe { unreachable_unchecked() },
+    }
 }
 
 #[cold]

@@ -38,6 +38,7 @@ use super::record::Record;
 use super::scope::take_care;
 use super::slot::Slot;
 pub(crate) use super::spare::{give_back, room};
+use super::state::Snapshot;
 use super::waker::PidWaker;
 use crate::chaos::{self, Kind};
 use crate::host::Clock;
@@ -142,15 +143,38 @@ impl Running {
         }
     }
 
+    /// What the actor's state is.
+    #[inline(always)]
+    pub(super) fn state(self) -> Snapshot {
+        self.slot.state.load()
+    }
+
+    /// The actor's waker, by its state, if it [is plain](Snapshot::is_plain) or was made so.
+    #[inline(always)]
+    pub(super) fn exposed_waker(self, state: Snapshot) -> PidWaker {
+        self.slot.exposed_waker(state)
+    }
+
+    /// See [`Slot::make_exposed`].
+    #[cold]
+    pub(super) fn make_exposed(self) {
+        self.slot.make_exposed();
+    }
+
     /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
-    /// parks.
+    /// parks. The errand was pending just now. `panicking` is what `thread::panicking` says.
     ///
     /// # Safety
     /// The errand is valid until this returns, and polling it does not unwind.
     #[inline(always)]
-    pub(super) unsafe fn park_with(self, errand: *mut Errand) {
+    pub(super) unsafe fn park_with(self, errand: *mut Errand, panicking: bool) {
         self.slot.errand.set(errand);
-        self.leave(Parting::Park);
+        self.local.mind_budget();
+        if panicking {
+            return self.leave_while_panicking(Parting::Park);
+        }
+        // SAFETY: this is the running actor on its own stack.
+        unsafe { self.local.leave_pending(self.slot) };
     }
 
     /// Calls `function(argument)` on the worker's stack.
@@ -221,12 +245,6 @@ impl Running {
             self.yield_overdue();
             self.obey();
         }
-    }
-
-    /// Ends the turn with the next wait if the host's budget is spent.
-    #[inline(always)]
-    pub(super) fn mind_budget(self) {
-        self.local.mind_budget();
     }
 
     /// Looks a while for what the actor waits for, if it comes from another thread and that paid lately. Says
@@ -407,7 +425,7 @@ fn wait_actor<F: Future>(
 }
 
 /// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     actor: Running,
     key: Option<wheel::Key>,
 }
@@ -512,7 +530,7 @@ pub(crate) fn yield_now() {
 /// resource of the host was pending.
 pub(crate) fn mind_budget() {
     if let Some(actor) = Running::current() {
-        actor.mind_budget();
+        actor.local.mind_budget();
     }
 }
 

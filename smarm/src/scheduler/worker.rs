@@ -121,7 +121,7 @@ impl Worker {
     /// # Panics
     /// On another thread than the worker is bound to.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
         let core = self.core.as_deref().expect("only drop takes the core");
         if core.local.stands_by() && core.local.is_host(waker) {
