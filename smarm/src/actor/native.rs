@@ -12,12 +12,11 @@
 //!    left of the future, again on the worker's stack.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
 use std::hint::unreachable_unchecked;
 use std::marker::PhantomPinned;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -34,8 +33,9 @@ use super::park::{
 #[repr(C)]
 pub(crate) struct Errand {
     poll: unsafe extern "C" fn(*mut c_void),
-    /// Written by `poll`.
-    stage: Stage,
+    /// Written by `poll`, and by nobody before: the actor would read what it had written itself, and the processor, which
+    /// expects that, lose time.
+    stage: MaybeUninit<Stage>,
 }
 
 /// How far an errand is.
@@ -65,8 +65,18 @@ impl Errand {
         // SAFETY: passed on.
         unsafe {
             ((*errand).poll)(errand.cast());
-            if (*errand).stage == Stage::Pending { Poll::Pending } else { Poll::Ready(()) }
+            if (*errand).stage() == Stage::Pending { Poll::Pending } else { Poll::Ready(()) }
         }
+    }
+}
+
+impl Errand {
+    /// # Safety
+    /// It was polled.
+    #[inline(always)]
+    unsafe fn stage(&self) -> Stage {
+        // SAFETY: `poll` has written it.
+        unsafe { self.stage.assume_init() }
     }
 }
 
@@ -124,8 +134,6 @@ impl Limit for Option<Instant> {
 struct Await<F: Future, L: Limit> {
     errand: Errand,
     actor: Running,
-    /// What kills come do not end the wait.
-    to_the_end: bool,
     limit: L,
     timer: L::Timer,
     /// There at [`Stage::Ready`].
@@ -147,73 +155,75 @@ impl<F: Future, L: Limit> Await<F, L> {
         let this = unsafe { &mut *this.cast::<Self>() };
         let state = this.actor.state();
         if !state.is_plain() && !this.prepare() {
+            this.errand.stage.write(Stage::Killed);
             return;
         }
         let waker = this.actor.exposed_waker(state);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future stands in a pinned `Await` and is dropped in place.
             let future = unsafe { Pin::new_unchecked(&mut *this.future) };
-            let polled = ManuallyDrop::new(future.poll(&mut Context::from_waker(&waker)));
+            let polled = future.poll(&mut Context::from_waker(&waker));
             if polled.is_pending() {
                 return false;
             }
-            // SAFETY: from here on the copy is the output, and the future is not used.
-            unsafe {
-                copy_by_words(&raw const *polled, this.output.as_mut_ptr());
-                this.errand.stage = Stage::Ready;
-                ManuallyDrop::drop(&mut this.future);
-            }
+            // SAFETY: from here on the copy is the output.
+            unsafe { copy_by_words(&raw const polled, this.output.as_mut_ptr()) };
+            mem::forget(polled);
             true
         }));
-        match polled {
-            Ok(true) => {}
-            Ok(false) if this.limit.is_over(&mut this.timer) => {
-                this.errand.stage = Stage::Over(Interrupt::TimedOut);
-            }
-            Ok(false) => {
-                if this.actor.state().needs_care() {
-                    this.look_at_scope();
+        let stage = match polled {
+            Ok(true) => {
+                // SAFETY: the future is not used from here on.
+                let dropped =
+                    catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut this.future) }));
+                match dropped {
+                    Ok(()) => Stage::Ready,
+                    Err(payload) => this.note_panic_in_drop(payload),
                 }
             }
+            Ok(false) if this.limit.is_over(&mut this.timer) => Stage::Over(Interrupt::TimedOut),
+            Ok(false) if this.actor.state().needs_care() => this.look_at_scope(),
+            Ok(false) => Stage::Pending,
             Err(payload) => this.note_panic(payload),
-        }
+        };
+        this.errand.stage.write(stage);
     }
 
     /// For an actor that is to be killed, is in a scope or is not exposed. Says whether to poll.
     #[cold]
     #[inline(never)]
     fn prepare(&mut self) -> bool {
-        if !self.to_the_end && self.actor.killed() {
-            self.errand.stage = Stage::Killed;
-            return false;
+        let killed = self.actor.killed() && !self.actor.awaits_to_the_end();
+        if !killed {
+            self.actor.make_exposed();
         }
-        self.actor.make_exposed();
-        true
+        !killed
     }
 
     /// For an actor that is in a scope, perhaps, and whose future was pending.
     #[cold]
     #[inline(never)]
-    fn look_at_scope(&mut self) {
-        if !self.to_the_end
-            && let Some(over) = self.actor.scope_over()
-        {
-            self.errand.stage = Stage::Over(over);
-        }
+    fn look_at_scope(&self) -> Stage {
+        let over = if self.actor.awaits_to_the_end() { None } else { self.actor.scope_over() };
+        over.map_or(Stage::Pending, Stage::Over)
     }
 
-    /// For a future that panicked as it was polled, or as it was dropped after that.
+    /// For a future that panicked as it was polled.
     #[cold]
     #[inline(never)]
-    fn note_panic(&mut self, payload: Box<dyn Any + Send>) {
+    fn note_panic(&mut self, payload: Box<dyn Any + Send>) -> Stage {
         self.payload.write(payload);
-        if self.errand.stage == Stage::Ready {
-            self.errand.stage = Stage::PanickedInDrop;
-            // SAFETY: at stage `Ready` it was there, and from here on it is not.
-            unsafe { self.output.assume_init_drop() };
-        } else {
-            self.errand.stage = Stage::Panicked;
-        }
+        Stage::Panicked
+    }
+
+    /// For a future that panicked as it was dropped, after its output was written.
+    #[cold]
+    #[inline(never)]
+    fn note_panic_in_drop(&mut self, payload: Box<dyn Any + Send>) -> Stage {
+        self.payload.write(payload);
+        // SAFETY: it is there, and from here on it is not.
+        unsafe { self.output.assume_init_drop() };
+        Stage::PanickedInDrop
     }
 
     /// Step 4, for a wait that has ended without an output: drops what is left of the future, and
@@ -224,20 +234,20 @@ impl<F: Future, L: Limit> Await<F, L> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    unsafe fn end(&mut self) -> Interrupt {
-        struct DropRest<'a, F: Future, L: Limit>(&'a mut Await<F, L>);
+    unsafe fn end(&mut self, stage: Stage) -> Interrupt {
+        struct DropRest<'a, F: Future, L: Limit>(&'a mut Await<F, L>, Stage);
         impl<F: Future, L: Limit> Drop for DropRest<'_, F, L> {
             fn drop(&mut self) {
                 // SAFETY: the last use, by the duty of the caller of `end`.
                 unsafe { ptr::drop_in_place(&raw mut self.0.timer) };
-                if self.0.errand.stage != Stage::PanickedInDrop {
+                if self.1 != Stage::PanickedInDrop {
                     // SAFETY: it was not dropped, and is not used from here on.
                     drop_on_worker(|| unsafe { ManuallyDrop::drop(&mut self.0.future) });
                 }
             }
         }
-        let this = DropRest(self);
-        match this.0.errand.stage {
+        let this = DropRest(self, stage);
+        match stage {
             Stage::Over(interrupt) => interrupt,
             Stage::Panicked | Stage::PanickedInDrop => {
                 // SAFETY: at these stages it is there, and it is read once.
@@ -260,6 +270,8 @@ impl<F: Future, L: Limit> Await<F, L> {
 unsafe fn copy_by_words<T>(from: *const T, to: *mut T) {
     /// A word of any kind, or none.
     type Word = MaybeUninit<*mut u8>;
+    /// What is shorter is in registers.
+    const SHORTEST: usize = 3;
     /// What is longer is seldom written in small parts alone.
     const LONGEST: usize = 8;
     let words = size_of::<T>() / size_of::<Word>();
@@ -267,7 +279,7 @@ unsafe fn copy_by_words<T>(from: *const T, to: *mut T) {
     unsafe {
         if size_of::<T>().is_multiple_of(size_of::<Word>())
             && align_of::<T>() >= align_of::<Word>()
-            && words <= LONGEST
+            && (SHORTEST..=LONGEST).contains(&words)
         {
             for word in 0..words {
                 // Volatile, as the compiler would put words together.
@@ -313,14 +325,10 @@ pub(crate) fn await_natively<F: Future, L: Limit, R>(
             Err(interrupt) => interrupted(interrupt),
         };
     };
-    let panicking = thread::panicking();
-    // While the actor unwinds, a kill that comes later does not end the wait either.
-    let to_the_end = panicking && actor.goes_to_the_end();
     // What follows does not unwind before `end` has it dropped.
     let mut wait = ManuallyDrop::new(Await {
-        errand: Errand { poll: Await::<F, L>::poll, stage: Stage::Pending },
+        errand: Errand { poll: Await::<F, L>::poll, stage: MaybeUninit::uninit() },
         actor,
-        to_the_end,
         limit,
         timer: limit.timer(actor),
         output: MaybeUninit::uninit(),
@@ -335,40 +343,34 @@ pub(crate) fn await_natively<F: Future, L: Limit, R>(
     // here until the call has returned.
     let mut stage = unsafe {
         actor.call(Place::InPoll, Await::<F, L>::poll, wait.cast());
-        (*wait).errand.stage
+        (*wait).errand.stage()
     };
     if stage == Stage::Pending {
-        // SAFETY: as above, until the actor is resumed.
-        let park = || unsafe { actor.park_with(wait.cast(), panicking) };
-        if to_the_end {
-            ignoring_kills(&actor.record().ignores_kill, park)
-        } else {
-            park()
-        }
-        // SAFETY: as above; the worker is done with it.
-        stage = unsafe { (*wait).errand.stage };
+        // SAFETY: as above, until the actor is resumed, when the worker is done with it.
+        stage = unsafe {
+            actor.park_with(wait.cast());
+            (*wait).errand.stage()
+        };
     }
     if stage != Stage::Ready {
         // SAFETY: as above.
-        return interrupted(unsafe { (*wait).end() });
+        return interrupted(unsafe { (*wait).end(stage) });
     }
     // SAFETY: as above.
     unsafe { ptr::drop_in_place(&raw mut (*wait).timer) };
     actor.yield_if_overdue();
+    let mut output = MaybeUninit::uninit();
     // SAFETY: at this stage the output is there and read once, and the future is gone. Last of all, so that nothing
     // has to move it.
-    match unsafe { (*wait).output.assume_init_read() } {
+    let output = unsafe {
+        copy_by_words((*wait).output.as_ptr(), output.as_mut_ptr());
+        output.assume_init()
+    };
+    match output {
         Poll::Ready(output) => done(output),
         // SAFETY: that is no output.
         Poll::Pending => unsafe { unreachable_unchecked() },
     }
-}
-
-#[cold]
-fn ignoring_kills(ignores: &Cell<bool>, leave: impl FnOnce()) {
-    let before = ignores.replace(true);
-    leave();
-    ignores.set(before);
 }
 
 /// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it

@@ -135,11 +135,22 @@ impl Running {
             era.set(era.get().wrapping_add(1).max(1));
         }
         parked.set(parked.get() + own);
-        // SAFETY: as in `leave`.
-        unsafe { self.local.leave(self.slot, parting) };
-        parked.set(parked.get() - own);
         if own > 0 {
             self.record().panicked.set(era.get());
+        }
+        // SAFETY: as in `leave`.
+        unsafe { self.local.leave(self.slot, parting) };
+        parked.set(parked.get() - own); // until now the era stayed the same
+    }
+
+    /// As [`park_with`](Self::park_with). While the actor unwinds, a kill that comes later does not end the await
+    /// either.
+    #[cold]
+    fn park_while_panicking(self) {
+        if is_unwinding() {
+            self.park_regardless();
+        } else {
+            self.leave_while_panicking(Parting::Park);
         }
     }
 
@@ -162,16 +173,16 @@ impl Running {
     }
 
     /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
-    /// parks. The errand was pending just now. `panicking` is what `thread::panicking` says.
+    /// parks. The errand was pending just now.
     ///
     /// # Safety
     /// The errand is valid until this returns, and polling it does not unwind.
     #[inline(always)]
-    pub(super) unsafe fn park_with(self, errand: *mut Errand, panicking: bool) {
+    pub(super) unsafe fn park_with(self, errand: *mut Errand) {
         self.slot.errand.set(errand);
         self.local.mind_budget();
-        if panicking {
-            return self.leave_while_panicking(Parting::Park);
+        if thread::panicking() {
+            return self.park_while_panicking();
         }
         // SAFETY: this is the running actor on its own stack.
         unsafe { self.local.leave_pending(self.slot) };
@@ -202,10 +213,17 @@ impl Running {
         killed
     }
 
-    /// Whether an await goes on to its end, whatever comes: the actor unwinds. Unwinds if it is to be killed.
+    /// Whether an await goes on to its end, whatever comes: the actor unwinds. To be asked in a poll on its behalf,
+    /// while it waits for that, or is parked with it as its errand.
     #[cold]
-    pub(super) fn goes_to_the_end(self) -> bool {
-        self.obey() || is_unwinding()
+    pub(super) fn awaits_to_the_end(self) -> bool {
+        let local = self.local;
+        let begun_lately =
+            local.parked_unwinding.get() > 0 && self.record().panicked.get() == local.era.get();
+        // One that is parked while it unwinds counts as having begun in the era in which it parked; what the thread's
+        // panic count says is not about it.
+        let parked = !self.slot.errand.get().is_null();
+        begun_lately || !parked && thread::panicking() && local.parked_unwinding.get() == 0
     }
 
     /// Unwinds, unless the actor does so already.
