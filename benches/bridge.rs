@@ -16,6 +16,10 @@ fn round_trips(criterion: &mut Criterion) {
         bencher.iter_custom(|n| bridge::actor_writes_letters(&smarm, n));
     });
     group.bench_function("task", |bencher| bencher.iter_custom(|n| bridge::task_writes_letters(&tokio, n)));
+    let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    group.bench_function("thread", |bencher| {
+        bencher.iter_custom(|n| bridge::thread_writes_letters(&multi, n))
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group("round trip with a task, by mpsc");

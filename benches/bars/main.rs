@@ -7,6 +7,7 @@
 //! times are not: what counts on a quiet machine is the ratio.
 
 #[path = "../support/bridge.rs"]
+#[allow(dead_code, reason = "other benches need the rest of it")]
 mod bridge;
 #[path = "../support/channel.rs"]
 mod channel;

@@ -72,6 +72,26 @@ pub fn task_writes_letters(runtime: &Tokio, rounds: u64) -> Duration {
     runtime.block_on(async { tokio::spawn(work).await.expect("it does not panic") })
 }
 
+/// As [`actor_writes_letters`], of an OS thread that blocks for each answer, and a task.
+pub fn thread_writes_letters(runtime: &Tokio, rounds: u64) -> Duration {
+    let (mut outbox, inbox) = oneshot::channel();
+    let correspondent = runtime.spawn(correspond(inbox));
+    let handle = runtime.handle();
+    let stopwatch = Stopwatch::start(false);
+    let mut number = 0;
+    for _ in 0..rounds {
+        let (reply, answer) = oneshot::channel();
+        outbox.send(Letter { number, reply }).ok().expect("the correspondent reads");
+        let letter = handle.block_on(answer).expect("the correspondent answers");
+        (number, outbox) = (letter.number, letter.reply);
+    }
+    let elapsed = stopwatch.elapsed();
+    assert_eq!(number, rounds);
+    drop(outbox);
+    handle.block_on(correspondent).expect("it does not panic");
+    elapsed
+}
+
 /// Sends each number back, one higher.
 async fn echo(mut requests: mpsc::Receiver<u64>, to_caller: mpsc::Sender<u64>) {
     while let Some(number) = requests.recv().await {

@@ -12,7 +12,7 @@
 //! The worker's timers go by tokio's clock. A test that pauses it stops both; it leaps to the next timer
 //! whenever all wait, be that one of tokio's or the alarm of a worker.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,8 +31,24 @@ pub(crate) async fn drive(mut worker: Worker) {
     worker.bind(Rc::new(TokioReactor));
     worker.set_clock(Arc::new(TokioClock));
     let mut host = Host { worker, alarm: None, deadline: None };
-    while poll_fn(|cx| host.poll_busy(cx)).await.is_continue() {
+    while Turns(&mut host).await.is_continue() {
         yield_now().await;
+    }
+}
+
+/// Takes turns while the worker is idle. Continues when it is busy and others shall run; breaks when it is done.
+struct Turns<'a>(&'a mut Host);
+
+impl Future for Turns<'_> {
+    type Output = ControlFlow<()>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
+        let host = &mut *self.0;
+        match host.worker.poll_turn(cx.waker()) {
+            Turn::Idle if host.worker.next_deadline().is_none() => Poll::Pending,
+            turn => host.poll_on(turn, cx),
+        }
     }
 }
 
@@ -54,12 +70,12 @@ impl Clock for TokioClock {
 }
 
 impl Host {
-    /// Takes turns while the worker is idle. Continues when it is busy and others shall run; breaks
-    /// when it is done.
-    #[inline]
-    fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
+    /// What comes of a turn that was not followed by idleness without end: takes more of them while the worker is idle.
+    /// Apart, as what it calls would cost the other one registers.
+    #[inline(never)]
+    fn poll_on(&mut self, mut turn: Turn, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         loop {
-            match self.worker.poll_turn(cx.waker()) {
+            match turn {
                 Turn::Busy => return Poll::Ready(ControlFlow::Continue(())),
                 Turn::Done => return Poll::Ready(ControlFlow::Break(())),
                 Turn::Idle => match self.worker.next_deadline() {
@@ -67,6 +83,7 @@ impl Host {
                     None => return Poll::Pending,
                 },
             }
+            turn = self.worker.poll_turn(cx.waker());
         }
     }
 

@@ -15,7 +15,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::actor::native;
+use crate::actor::native::{self, Never};
 use crate::actor::park::{self, Interrupt};
 use crate::actor::scope;
 
@@ -52,10 +52,7 @@ impl std::error::Error for TimedOut {}
 #[inline]
 #[track_caller]
 pub fn await_future<F: Future>(future: F) -> F::Output {
-    match native::await_natively(future, None) {
-        Ok(output) => output,
-        Err(interrupt) => interrupted(interrupt),
-    }
+    native::await_natively(future, Never, |output| output, interrupted)
 }
 
 /// As [`await_future`], for at most `timeout`.
@@ -84,15 +81,15 @@ pub fn await_timeout<F: Future>(timeout: Duration, future: F) -> Result<F::Outpu
 /// As [`await_future`].
 #[track_caller]
 pub fn await_deadline<F: Future>(deadline: Instant, future: F) -> Result<F::Output, TimedOut> {
-    native::await_natively(future, Some(deadline)).map_err(|interrupt| match interrupt {
-        Interrupt::TimedOut => TimedOut,
+    native::await_natively(future, Some(deadline), Ok, |interrupt| match interrupt {
+        Interrupt::TimedOut => Err(TimedOut),
         Interrupt::Cancelled => interrupted(interrupt),
     })
 }
 
 /// A scope has ended an await that cannot say so.
 #[cold]
-fn interrupted(interrupt: Interrupt) -> ! {
+fn interrupted<T>(interrupt: Interrupt) -> T {
     scope::unwind(interrupt);
     unreachable!("an await of an actor that unwinds was ended by its scope: {interrupt:?}")
 }

@@ -242,6 +242,77 @@ fn a_panic_in_the_drop_of_a_future_continues_in_the_actor_that_awaited_it() {
     });
 }
 
+/// Awaits outputs with `N` times `filling` in them, of futures that are ready at once and of one that is not.
+fn arrives_whole<T: Copy + PartialEq + std::fmt::Debug + 'static, const N: usize>(filling: T) {
+    assert_eq!(await_future(ready([filling; N])), [filling; N]);
+    let mut polled = false;
+    let later = poll_fn(move |cx| {
+        if polled {
+            return Poll::Ready(([filling; N], Box::new(7)));
+        }
+        polled = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    });
+    assert_eq!(await_future(later), ([filling; N], Box::new(7)));
+    assert_eq!(await_timeout(PATIENCE, ready(Some([filling; N]))), Ok(Some([filling; N])));
+}
+
+#[test]
+fn outputs_of_any_size_arrive_whole() {
+    within(PATIENCE, || {
+        smarm::run(|| {
+            arrives_whole::<u8, 0>(1);
+            arrives_whole::<u8, 31>(2);
+            arrives_whole::<u16, 7>(3);
+            arrives_whole::<u32, 9>(4);
+            arrives_whole::<u64, 1>(5);
+            arrives_whole::<u64, 2>(6);
+            arrives_whole::<u64, 3>(7);
+            arrives_whole::<u64, 6>(8);
+            arrives_whole::<u64, 9>(9);
+            arrives_whole::<u64, 100>(10);
+            arrives_whole::<u128, 3>(11);
+            arrives_whole::<&str, 2>("borrowed");
+            let texts = await_future(async { Ok::<_, String>(vec!["a".to_string(), "b".to_string()]) });
+            assert_eq!(texts.unwrap().concat(), "ab");
+        });
+    });
+}
+
+#[test]
+fn the_output_of_a_future_that_panics_in_its_drop_is_dropped_once() {
+    struct Evil<T>(Option<T>, bool);
+    impl<T: Unpin> Future for Evil<T> {
+        type Output = T;
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+            if self.1 {
+                self.1 = false;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(self.0.take().expect("polled until it is ready"))
+        }
+    }
+    impl<T> Drop for Evil<T> {
+        fn drop(&mut self) {
+            panic!("evil to the end");
+        }
+    }
+    within(PATIENCE, || {
+        smarm::run(|| {
+            for pending_first in [false, true] {
+                let drops = Drops::new();
+                let output = drops.counted();
+                let payload =
+                    catch_unwind(AssertUnwindSafe(|| await_future(Evil(Some(output), pending_first)))).err();
+                assert_eq!(message(&*payload.expect("its drop panics")), "evil to the end");
+                assert_eq!(drops.count(), 1);
+            }
+        });
+    });
+}
+
 #[test]
 fn a_future_that_is_not_send_is_polled_on_its_actors_thread_only() {
     within(PATIENCE, || {

@@ -244,6 +244,7 @@ impl Home {
     }
 
     /// Whether the worker sleeps and nobody has woken it.
+    #[inline(always)]
     pub(crate) fn sleeps(&self) -> bool {
         self.sleep.load(SeqCst) == ASLEEP
     }

@@ -129,7 +129,7 @@ pub(crate) struct Local {
     /// The worker has told its host that it has nothing to do.
     idle: Cell<bool>,
     /// How this thread wakes the host, while the worker is idle.
-    host: RefCell<Option<Waker>>,
+    host: Cell<Option<Waker>>,
     /// Whether actors may look for messages from elsewhere before they park.
     looking: Cell<Looking>,
     /// A future was pending since the host was last asked for its budget.
@@ -162,7 +162,7 @@ impl Local {
             era: Cell::new(1),
             own_code: Cell::new(0),
             idle: Cell::new(false),
-            host: RefCell::new(None),
+            host: Cell::new(None),
             looking: Cell::new(Looking::NEW),
             mind_budget: Cell::new(false),
             hooks,
@@ -338,11 +338,10 @@ impl Local {
         if self.idle.replace(false) {
             // Out of its place while it is woken: that may run code that comes back here. Cheaper
             // than a clone, which counts references.
-            let waker = self.host.take();
-            if let Some(waker) = &waker {
+            if let Some(waker) = self.host.take() {
                 waker.wake_by_ref();
+                self.host.set(Some(waker));
             }
-            self.host.replace(waker);
         }
     }
 
@@ -360,7 +359,8 @@ impl Local {
     /// Whether this wakes the host.
     #[inline(always)]
     pub(crate) fn is_host(&self, waker: &Waker) -> bool {
-        self.host.borrow().as_ref().is_some_and(|known| known.will_wake(waker))
+        // SAFETY: the cell is this thread's, and comparing two wakers runs nobody's code.
+        unsafe { &*self.host.as_ptr() }.as_ref().is_some_and(|known| known.will_wake(waker))
     }
 
     /// Remembers how to wake the host. Says whether that is news.
@@ -386,16 +386,12 @@ impl Local {
         self.next.get().is_some() || self.with_ring(|ring| ring.len() > 0)
     }
 
-    /// Takes the actor that was woken while the worker was idle, if it is the only one queued.
+    /// Takes the actor that was woken first while the worker was idle.
     #[inline(always)]
-    pub(crate) fn take_only(&self) -> Option<&'static Slot> {
-        match self.next.get() {
-            Some(actor) if self.with_ring(|ring| ring.len() == 0) => {
-                self.next.set(None);
-                Some(actor)
-            }
-            _ => None,
-        }
+    pub(crate) fn take_first(&self) -> Option<&'static Slot> {
+        let actor = self.next.get()?;
+        self.next.set(None);
+        Some(actor)
     }
 
     /// Takes the actor that shall run next.
@@ -537,17 +533,20 @@ impl Local {
         unsafe { context::switch(self.worker.get(), actor.context.get()) };
         // Whoever leaves for the worker, it is the running one.
         let Some(actor) = self.home.pulse.running() else { unreachable!("no actor came back") };
-        let parting = self.parting.get();
-        if parting == Parting::End {
-            // SAFETY: the actor's flow has ended, and the context is this thread's.
-            unsafe { (*actor.context.get()).retire() };
-            return Some(actor);
+        match self.parting.get() {
+            Parting::End => {
+                // SAFETY: the actor's flow has ended, and the context is this thread's.
+                unsafe { (*actor.context.get()).retire() };
+                Some(actor)
+            }
+            parting => {
+                if parting == Parting::Yield {
+                    self.gave_way_to_new.set(self.expects_new.get() && !self.has_queued());
+                }
+                self.part(actor, parting);
+                None
+            }
         }
-        if parting == Parting::Yield {
-            self.gave_way_to_new.set(self.expects_new.get() && !self.has_queued());
-        }
-        self.part(actor, parting);
-        None
     }
 
     /// Does what an actor wants done that has yielded or parked, and is off its stack, or as good as that.
@@ -562,6 +561,14 @@ impl Local {
 
     #[inline(always)]
     fn commit(&self, actor: &'static Slot) {
+        if chaos::on() || actor.state.load().killed() || !actor.seat.park() {
+            self.commit_with_care(actor);
+        }
+    }
+
+    /// As [`commit`](Self::commit), of an actor that was woken or killed.
+    #[inline(never)]
+    fn commit_with_care(&self, actor: &'static Slot) {
         // SAFETY: the actor is this worker's and not parked yet, so its record is this thread's.
         let ignores_kill = || unsafe { (*actor.record()).ignores_kill.get() };
         match actor.seat.commit(actor.state.load().killed() && !ignores_kill()) {
@@ -643,6 +650,23 @@ impl Local {
         unsafe { context::switch(actor.context.get(), to) };
     }
 
+    /// As [`leave`](Self::leave), to park, by an actor whose future was pending, so that the host's budget is to be
+    /// minded: if nobody is queued, that is the worker's matter.
+    ///
+    /// # Safety
+    /// As for [`leave`](Self::leave).
+    #[inline(always)]
+    pub(crate) unsafe fn leave_pending(&self, actor: &'static Slot) {
+        debug_assert!(self.own_code.get() == 0 && self.mind_budget.get());
+        let to = if self.hooked() || self.has_queued() {
+            self.successor(actor, Parting::Park)
+        } else {
+            self.to_worker(Parting::Park)
+        };
+        // SAFETY: as in `leave`.
+        unsafe { context::switch(actor.context.get(), to) };
+    }
+
     /// Where an actor that leaves goes on: with the next actor, after what the leaving one wants done was done,
     /// or with the worker, which does that.
     ///
@@ -719,6 +743,7 @@ pub(crate) struct Entered<'a> {
 }
 
 impl Drop for Entered<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.local.place.set(Place::Host);
         if let Some(outer) = self.outer {

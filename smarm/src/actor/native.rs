@@ -12,11 +12,11 @@
 //!    left of the future, again on the worker's stack.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::future::Future;
+use std::hint::unreachable_unchecked;
 use std::marker::PhantomPinned;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
@@ -33,8 +33,9 @@ use super::park::{
 #[repr(C)]
 pub(crate) struct Errand {
     poll: unsafe extern "C" fn(*mut c_void),
-    /// Written by `poll`.
-    stage: Stage,
+    /// Written by `poll`, and by nobody before: the actor would read what it had written itself, and the processor, which
+    /// expects that, lose time.
+    stage: MaybeUninit<Stage>,
 }
 
 /// How far an errand is.
@@ -42,10 +43,12 @@ pub(crate) struct Errand {
 enum Stage {
     /// The future is not ready: the actor stays parked.
     Pending,
-    /// Its output is there.
+    /// Its output is there, and it is dropped.
     Ready,
     /// It panicked, and the payload is there.
     Panicked,
+    /// It panicked as it was dropped, after it was ready, and the payload is there.
+    PanickedInDrop,
     /// The deadline has passed, or the scope of the actor's waits is over.
     Over(Interrupt),
     /// The actor is to unwind.
@@ -62,72 +65,167 @@ impl Errand {
         // SAFETY: passed on.
         unsafe {
             ((*errand).poll)(errand.cast());
-            if (*errand).stage == Stage::Pending { Poll::Pending } else { Poll::Ready(()) }
+            if (*errand).stage() == Stage::Pending { Poll::Pending } else { Poll::Ready(()) }
         }
+    }
+}
+
+impl Errand {
+    /// # Safety
+    /// It was polled.
+    #[inline(always)]
+    unsafe fn stage(&self) -> Stage {
+        // SAFETY: `poll` has written it.
+        unsafe { self.stage.assume_init() }
+    }
+}
+
+/// When an await is over.
+pub(crate) trait Limit: Copy {
+    /// What is dropped when it ends.
+    type Timer;
+
+    fn deadline(self) -> Option<Instant>;
+
+    fn timer(self, actor: Running) -> Self::Timer;
+
+    /// Whether the deadline has passed; sets the timer the first time.
+    fn is_over(self, timer: &mut Self::Timer) -> bool;
+}
+
+/// An await without a deadline.
+#[derive(Clone, Copy)]
+pub(crate) struct Never;
+
+impl Limit for Never {
+    type Timer = ();
+
+    #[inline(always)]
+    fn deadline(self) -> Option<Instant> {
+        None
+    }
+    #[inline(always)]
+    fn timer(self, _: Running) {}
+    #[inline(always)]
+    fn is_over(self, (): &mut ()) -> bool {
+        false
+    }
+}
+
+impl Limit for Option<Instant> {
+    type Timer = Timer;
+
+    #[inline(always)]
+    fn deadline(self) -> Option<Instant> {
+        self
+    }
+    #[inline(always)]
+    fn timer(self, actor: Running) -> Timer {
+        Timer::new(actor)
+    }
+    #[inline(always)]
+    fn is_over(self, timer: &mut Timer) -> bool {
+        timer.is_over(self)
     }
 }
 
 /// A future and the actor that waits for it. On the actor's stack, where it never moves.
 #[repr(C)]
-struct Await<F: Future> {
+struct Await<F: Future, L: Limit> {
     errand: Errand,
     actor: Running,
-    /// What kills come do not end the wait.
-    to_the_end: bool,
-    deadline: Option<Instant>,
-    timer: Timer,
+    limit: L,
+    timer: L::Timer,
     /// There at [`Stage::Ready`].
-    output: MaybeUninit<F::Output>,
-    /// There at [`Stage::Panicked`].
+    output: MaybeUninit<Poll<F::Output>>,
+    /// There when it panicked.
     payload: MaybeUninit<Box<dyn Any + Send>>,
-    /// Dropped in place.
-    future: Option<F>,
+    /// Dropped in place, when it is ready or at the end.
+    future: ManuallyDrop<F>,
     _pinned: PhantomPinned,
 }
 
-impl<F: Future> Await<F> {
+impl<F: Future, L: Limit> Await<F, L> {
     /// Steps 1 and 3: polls the future on the stack that it is called on.
     ///
     /// # Safety
-    /// `this` is a pinned `Await<F>`, and its actor is suspended or waits for this call.
+    /// `this` is a pinned `Await<F, L>` whose future is alive, and its actor is suspended or waits for this call.
     unsafe extern "C" fn poll(this: *mut c_void) {
         // SAFETY: by the caller this is the only reference.
         let this = unsafe { &mut *this.cast::<Self>() };
-        let care = this.actor.needs_care() && !this.to_the_end;
-        if care && this.actor.killed() {
-            this.errand.stage = Stage::Killed;
+        let state = this.actor.state();
+        if !state.is_plain() && !this.prepare() {
+            this.errand.stage.write(Stage::Killed);
             return;
         }
-        let waker = this.actor.waker();
+        let waker = this.actor.exposed_waker(state);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future stands in a pinned `Await` and is dropped in place.
-            let mut future = unsafe { Pin::new_unchecked(&mut this.future) };
-            let inner = future.as_mut().as_pin_mut().expect("polled until it is ready");
-            match inner.poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => false,
-                Poll::Ready(output) => {
-                    // Written where it is read, by fields: an enum around it would be copied as a
-                    // whole, right after it was written in parts, which stalls.
-                    future.set(None);
-                    this.output.write(output);
-                    true
+            let future = unsafe { Pin::new_unchecked(&mut *this.future) };
+            let polled = future.poll(&mut Context::from_waker(&waker));
+            if polled.is_pending() {
+                return false;
+            }
+            // SAFETY: from here on the copy is the output.
+            unsafe { copy_by_words(&raw const polled, this.output.as_mut_ptr()) };
+            mem::forget(polled);
+            true
+        }));
+        let stage = match polled {
+            Ok(true) => {
+                // SAFETY: the future is not used from here on.
+                let dropped =
+                    catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut this.future) }));
+                match dropped {
+                    Ok(()) => Stage::Ready,
+                    Err(payload) => this.note_panic_in_drop(payload),
                 }
             }
-        }));
-        this.errand.stage = match polled {
-            Ok(true) => Stage::Ready,
-            Ok(false) if this.timer.is_over(this.deadline) => Stage::Over(Interrupt::TimedOut),
-            Ok(false) if care => this.actor.scope_over().map_or(Stage::Pending, Stage::Over),
+            Ok(false) if this.limit.is_over(&mut this.timer) => Stage::Over(Interrupt::TimedOut),
+            Ok(false) if this.actor.state().needs_care() => this.look_at_scope(),
             Ok(false) => Stage::Pending,
-            Err(payload) => {
-                this.payload.write(payload);
-                Stage::Panicked
-            }
+            Err(payload) => this.note_panic(payload),
         };
+        this.errand.stage.write(stage);
     }
-}
 
-impl<F: Future> Await<F> {
+    /// For an actor that is to be killed, is in a scope or is not exposed. Says whether to poll.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self) -> bool {
+        let killed = self.actor.killed() && !self.actor.awaits_to_the_end();
+        if !killed {
+            self.actor.make_exposed();
+        }
+        !killed
+    }
+
+    /// For an actor that is in a scope, perhaps, and whose future was pending.
+    #[cold]
+    #[inline(never)]
+    fn look_at_scope(&self) -> Stage {
+        let over = if self.actor.awaits_to_the_end() { None } else { self.actor.scope_over() };
+        over.map_or(Stage::Pending, Stage::Over)
+    }
+
+    /// For a future that panicked as it was polled.
+    #[cold]
+    #[inline(never)]
+    fn note_panic(&mut self, payload: Box<dyn Any + Send>) -> Stage {
+        self.payload.write(payload);
+        Stage::Panicked
+    }
+
+    /// For a future that panicked as it was dropped, after its output was written.
+    #[cold]
+    #[inline(never)]
+    fn note_panic_in_drop(&mut self, payload: Box<dyn Any + Send>) -> Stage {
+        self.payload.write(payload);
+        // SAFETY: it is there, and from here on it is not.
+        unsafe { self.output.assume_init_drop() };
+        Stage::PanickedInDrop
+    }
+
     /// Step 4, for a wait that has ended without an output: drops what is left of the future, and
     /// unwinds or says why.
     ///
@@ -137,21 +235,22 @@ impl<F: Future> Await<F> {
     #[inline(never)]
     #[track_caller]
     unsafe fn end(&mut self, stage: Stage) -> Interrupt {
-        struct DropRest<'a, F: Future>(&'a mut Await<F>);
-        impl<F: Future> Drop for DropRest<'_, F> {
+        struct DropRest<'a, F: Future, L: Limit>(&'a mut Await<F, L>, Stage);
+        impl<F: Future, L: Limit> Drop for DropRest<'_, F, L> {
             fn drop(&mut self) {
                 // SAFETY: the last use, by the duty of the caller of `end`.
                 unsafe { ptr::drop_in_place(&raw mut self.0.timer) };
-                if self.0.future.is_some() {
-                    drop_natively(&mut self.0.future);
+                if self.1 != Stage::PanickedInDrop {
+                    // SAFETY: it was not dropped, and is not used from here on.
+                    drop_on_worker(|| unsafe { ManuallyDrop::drop(&mut self.0.future) });
                 }
             }
         }
-        let this = DropRest(self);
+        let this = DropRest(self, stage);
         match stage {
             Stage::Over(interrupt) => interrupt,
-            Stage::Panicked => {
-                // SAFETY: at this stage it is there, and it is read once.
+            Stage::Panicked | Stage::PanickedInDrop => {
+                // SAFETY: at these stages it is there, and it is read once.
                 resume_panic(unsafe { this.0.payload.assume_init_read() })
             }
             Stage::Killed | Stage::Pending | Stage::Ready => {
@@ -162,11 +261,45 @@ impl<F: Future> Await<F> {
     }
 }
 
+/// Copies what was just written, word by word: the processor would make larger pieces wait until the parts that
+/// they were written in have reached the cache.
+///
+/// # Safety
+/// As for `ptr::copy_nonoverlapping` of one value.
+#[inline(always)]
+unsafe fn copy_by_words<T>(from: *const T, to: *mut T) {
+    /// A word of any kind, or none.
+    type Word = MaybeUninit<*mut u8>;
+    /// What is shorter is in registers.
+    const SHORTEST: usize = 3;
+    /// What is longer is seldom written in small parts alone.
+    const LONGEST: usize = 8;
+    let words = size_of::<T>() / size_of::<Word>();
+    // SAFETY: by the caller; and what is copied by words consists of such.
+    unsafe {
+        if size_of::<T>().is_multiple_of(size_of::<Word>())
+            && align_of::<T>() >= align_of::<Word>()
+            && (SHORTEST..=LONGEST).contains(&words)
+        {
+            for word in 0..words {
+                // Volatile, as the compiler would put words together.
+                to.cast::<Word>().add(word).write(from.cast::<Word>().add(word).read_volatile());
+            }
+        } else {
+            ptr::copy_nonoverlapping(from, to, 1);
+        }
+    }
+}
+
 /// Step 4: drops a pinned future in place, on the worker's stack.
 #[cold]
 pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
     // Assigned in place, never moved out.
-    if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(|| *future = None)))
+    drop_on_worker(|| *future = None);
+}
+
+fn drop_on_worker(drop: impl FnOnce()) {
+    if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(drop)))
         && !is_unwinding()
     {
         resume_panic(payload);
@@ -175,69 +308,69 @@ pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
 
 /// Waits for a future of somebody else's, polling it on the worker's stack, each time before the
 /// actor is resumed. It is dropped there too. A panic in it continues in the caller.
+///
+/// What comes of it goes to `done` or to `interrupted`: a result of both would be one copy more.
 #[inline]
 #[track_caller]
-pub(crate) fn await_natively<F: Future>(
+pub(crate) fn await_natively<F: Future, L: Limit, R>(
     future: F,
-    deadline: Option<Instant>,
-) -> Result<F::Output, Interrupt> {
+    limit: L,
+    done: impl FnOnce(F::Output) -> R,
+    interrupted: impl FnOnce(Interrupt) -> R,
+) -> R {
     let Some(actor) = Running::current() else {
         let manner = if is_unwinding() { Manner::Unbroken } else { Manner::Breakable };
-        return wait_elsewhere(pin!(future), deadline, manner);
+        return match wait_elsewhere(pin!(future), limit.deadline(), manner) {
+            Ok(output) => done(output),
+            Err(interrupt) => interrupted(interrupt),
+        };
     };
-    // While the actor unwinds, a kill that comes later does not end the wait either.
-    let to_the_end = (actor.needs_care() || thread::panicking()) && actor.goes_to_the_end();
     // What follows does not unwind before `end` has it dropped.
     let mut wait = ManuallyDrop::new(Await {
-        errand: Errand { poll: Await::<F>::poll, stage: Stage::Pending },
+        errand: Errand { poll: Await::<F, L>::poll, stage: MaybeUninit::uninit() },
         actor,
-        to_the_end,
-        deadline,
-        timer: Timer::new(actor),
+        limit,
+        timer: limit.timer(actor),
         output: MaybeUninit::uninit(),
         payload: MaybeUninit::uninit(),
-        future: Some(future),
+        future: ManuallyDrop::new(future),
         _pinned: PhantomPinned,
     });
     // Pinned: it stays in this frame, is not touched but through the pointer, and the future is dropped
     // in place before the frame goes.
-    let wait: *mut Await<F> = &raw mut *wait;
+    let wait: *mut Await<F, L> = &raw mut *wait;
     // SAFETY: the `Await` is pinned, catches what its future panics with, and is not touched from
     // here until the call has returned.
     let mut stage = unsafe {
-        actor.call(Place::InPoll, Await::<F>::poll, wait.cast());
-        (*wait).errand.stage
+        actor.call(Place::InPoll, Await::<F, L>::poll, wait.cast());
+        (*wait).errand.stage()
     };
     if stage == Stage::Pending {
-        actor.mind_budget();
-        // SAFETY: as above, until the actor is resumed.
-        let park = || unsafe { actor.park_with(wait.cast()) };
-        if to_the_end {
-            ignoring_kills(&actor.record().ignores_kill, park)
-        } else {
-            park()
-        }
-        // SAFETY: as above; the worker is done with it.
-        stage = unsafe { (*wait).errand.stage };
+        // SAFETY: as above, until the actor is resumed, when the worker is done with it.
+        stage = unsafe {
+            actor.park_with(wait.cast());
+            (*wait).errand.stage()
+        };
     }
     if stage != Stage::Ready {
         // SAFETY: as above.
-        return Err(unsafe { (*wait).end(stage) });
+        return interrupted(unsafe { (*wait).end(stage) });
     }
-    // SAFETY: at this stage the output is there and read once, and the future is gone.
-    let output = unsafe {
-        ptr::drop_in_place(&raw mut (*wait).timer);
-        (*wait).output.assume_init_read()
-    };
+    // SAFETY: as above.
+    unsafe { ptr::drop_in_place(&raw mut (*wait).timer) };
     actor.yield_if_overdue();
-    Ok(output)
-}
-
-#[cold]
-fn ignoring_kills(ignores: &Cell<bool>, leave: impl FnOnce()) {
-    let before = ignores.replace(true);
-    leave();
-    ignores.set(before);
+    let mut output = MaybeUninit::uninit();
+    // SAFETY: at this stage the output is there and read once, and the future is gone. Last of all, so that nothing
+    // has to move it.
+    let output = unsafe {
+        copy_by_words((*wait).output.as_ptr(), output.as_mut_ptr());
+        output.assume_init()
+    };
+    match output {
+        Poll::Ready(output) => done(output),
+        // SAFETY: that is no output.
+        Poll::Pending => unsafe { unreachable_unchecked() },
+    }
 }
 
 /// Runs `f` on the worker's stack, if the caller is an actor; else on the caller's. A panic in it

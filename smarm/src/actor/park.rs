@@ -38,6 +38,7 @@ use super::record::Record;
 use super::scope::take_care;
 use super::slot::Slot;
 pub(crate) use super::spare::{give_back, room};
+use super::state::Snapshot;
 use super::waker::PidWaker;
 use crate::chaos::{self, Kind};
 use crate::host::Clock;
@@ -134,23 +135,57 @@ impl Running {
             era.set(era.get().wrapping_add(1).max(1));
         }
         parked.set(parked.get() + own);
-        // SAFETY: as in `leave`.
-        unsafe { self.local.leave(self.slot, parting) };
-        parked.set(parked.get() - own);
         if own > 0 {
             self.record().panicked.set(era.get());
         }
+        // SAFETY: as in `leave`.
+        unsafe { self.local.leave(self.slot, parting) };
+        parked.set(parked.get() - own); // until now the era stayed the same
+    }
+
+    /// As [`park_with`](Self::park_with). While the actor unwinds, a kill that comes later does not end the await
+    /// either.
+    #[cold]
+    fn park_while_panicking(self) {
+        if is_unwinding() {
+            self.park_regardless();
+        } else {
+            self.leave_while_panicking(Parting::Park);
+        }
+    }
+
+    /// What the actor's state is.
+    #[inline(always)]
+    pub(super) fn state(self) -> Snapshot {
+        self.slot.state.load()
+    }
+
+    /// The actor's waker, by its state, if it [is plain](Snapshot::is_plain) or was made so.
+    #[inline(always)]
+    pub(super) fn exposed_waker(self, state: Snapshot) -> PidWaker {
+        self.slot.exposed_waker(state)
+    }
+
+    /// See [`Slot::make_exposed`].
+    #[cold]
+    pub(super) fn make_exposed(self) {
+        self.slot.make_exposed();
     }
 
     /// Leaves an errand for the worker to poll, on its own stack, before it resumes the actor; and
-    /// parks.
+    /// parks. The errand was pending just now.
     ///
     /// # Safety
     /// The errand is valid until this returns, and polling it does not unwind.
     #[inline(always)]
     pub(super) unsafe fn park_with(self, errand: *mut Errand) {
         self.slot.errand.set(errand);
-        self.leave(Parting::Park);
+        self.local.mind_budget();
+        if thread::panicking() {
+            return self.park_while_panicking();
+        }
+        // SAFETY: this is the running actor on its own stack.
+        unsafe { self.local.leave_pending(self.slot) };
     }
 
     /// Calls `function(argument)` on the worker's stack.
@@ -178,10 +213,17 @@ impl Running {
         killed
     }
 
-    /// Whether an await goes on to its end, whatever comes: the actor unwinds. Unwinds if it is to be killed.
+    /// Whether an await goes on to its end, whatever comes: the actor unwinds. To be asked in a poll on its behalf,
+    /// while it waits for that, or is parked with it as its errand.
     #[cold]
-    pub(super) fn goes_to_the_end(self) -> bool {
-        self.obey() || is_unwinding()
+    pub(super) fn awaits_to_the_end(self) -> bool {
+        let local = self.local;
+        let begun_lately =
+            local.parked_unwinding.get() > 0 && self.record().panicked.get() == local.era.get();
+        // One that is parked while it unwinds counts as having begun in the era in which it parked; what the thread's
+        // panic count says is not about it.
+        let parked = !self.slot.errand.get().is_null();
+        begun_lately || !parked && thread::panicking() && local.parked_unwinding.get() == 0
     }
 
     /// Unwinds, unless the actor does so already.
@@ -221,12 +263,6 @@ impl Running {
             self.yield_overdue();
             self.obey();
         }
-    }
-
-    /// Ends the turn with the next wait if the host's budget is spent.
-    #[inline(always)]
-    pub(super) fn mind_budget(self) {
-        self.local.mind_budget();
     }
 
     /// Looks a while for what the actor waits for, if it comes from another thread and that paid lately. Says
@@ -407,7 +443,7 @@ fn wait_actor<F: Future>(
 }
 
 /// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     actor: Running,
     key: Option<wheel::Key>,
 }
@@ -512,7 +548,7 @@ pub(crate) fn yield_now() {
 /// resource of the host was pending.
 pub(crate) fn mind_budget() {
     if let Some(actor) = Running::current() {
-        actor.mind_budget();
+        actor.local.mind_budget();
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) enum Commit {
     Refused,
 }
 
+/// A seat as its worker's thread has just read it: nobody else writes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading(usize);
+
 /// See the module doc.
 #[repr(transparent)]
 pub(crate) struct Seat(AtomicUsize);
@@ -82,6 +86,14 @@ impl Seat {
         unsafe { home.as_ref() }
     }
 
+    /// What a wake by this worker's thread needs to know of the seat, if the actor sits at this worker. From any
+    /// thread.
+    #[inline(always)]
+    pub(crate) fn reading_at(&self, home: &'static Home) -> Option<Reading> {
+        let now = self.0.load(Acquire);
+        (now & !FLAGS == std::ptr::from_ref(home).addr()).then_some(Reading(now))
+    }
+
     /// Whether the actor sits at this worker. From any thread.
     #[inline(always)]
     pub(crate) fn is_at(&self, home: &'static Home) -> bool {
@@ -101,6 +113,19 @@ impl Seat {
         self.0.store(self.0.load(Relaxed) | EXPOSED, Release);
     }
 
+    /// `RUNNABLE => PARKED`, as [`commit`](Self::commit) does for an actor that is not killed. `false`, and nothing is
+    /// done, if it was woken.
+    #[inline(always)]
+    pub(crate) fn park(&self) -> bool {
+        let now = self.0.load(Relaxed);
+        debug_assert_ne!(now & PHASE, PARKED);
+        let park = now & PHASE == RUNNABLE;
+        if park {
+            self.set(now, PARKED);
+        }
+        park
+    }
+
     /// `RUNNABLE => PARKED`; or refused, if it was woken or `killed`, `NOTIFIED => RUNNABLE`. Once the
     /// actor is off its stack.
     #[inline(always)]
@@ -118,7 +143,12 @@ impl Seat {
     /// `PARKED => RUNNABLE`, `RUNNABLE => NOTIFIED`.
     #[inline(always)]
     pub(crate) fn wake(&self) -> Woken {
-        let now = self.0.load(Relaxed);
+        self.wake_from(Reading(self.0.load(Relaxed)))
+    }
+
+    /// As [`wake`](Self::wake), by a reading that was just made.
+    #[inline(always)]
+    pub(crate) fn wake_from(&self, Reading(now): Reading) -> Woken {
         if now & PHASE == PARKED {
             self.set(now, RUNNABLE);
             return Woken::Schedule;

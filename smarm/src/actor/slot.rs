@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use super::native::Errand;
 use super::record::Record;
 use super::seat::Seat;
-use super::state::State;
+use super::state::{Snapshot, State};
 use super::waker::{PidWaker, waker};
 use crate::context::Context;
 use crate::pid::Pid;
@@ -79,6 +79,21 @@ impl Slot {
             self.expose();
         }
         waker(self.pid())
+    }
+
+    /// As [`waker`](Self::waker), of an actor that is exposed, by a reading of its state.
+    #[inline(always)]
+    pub(super) fn exposed_waker(&self, state: Snapshot) -> PidWaker {
+        debug_assert!(self.seat.exposed());
+        waker(Pid::new(self.index(), state.generation()))
+    }
+
+    /// Exposes the actor, if it is not. By its worker's thread.
+    #[cold]
+    pub(super) fn make_exposed(&self) {
+        if !self.seat.exposed() {
+            self.expose();
+        }
     }
 
     #[cold]

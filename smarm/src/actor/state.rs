@@ -72,6 +72,11 @@ impl Snapshot {
     pub(crate) fn needs_care(self) -> bool {
         self.0 & (KILLED | SCOPED) != 0
     }
+    /// Whether nothing is to be done before the actor waits: it needs no care, and is exposed.
+    #[inline(always)]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (EXPOSED | KILLED | SCOPED) == EXPOSED
+    }
     #[inline(always)]
     pub(crate) fn generation(self) -> u64 {
         self.0 >> GENERATION_SHIFT

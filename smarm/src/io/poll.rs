@@ -54,17 +54,17 @@ pub fn wait_poll<T>(
     deadline: Option<Instant>,
     poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
 ) -> io::Result<T> {
-    let waited = if thread::panicking() {
-        wait_breakably(deadline, poll)
-    } else {
-        await_natively(poll_fn(poll), deadline)
-    };
-    waited.unwrap_or_else(|interrupt| {
+    let interrupted = |interrupt| {
         Err(match interrupt {
             Interrupt::TimedOut => io::ErrorKind::TimedOut.into(),
             Interrupt::Cancelled => Cancelled.into(),
         })
-    })
+    };
+    if thread::panicking() {
+        wait_breakably(deadline, poll).unwrap_or_else(interrupted)
+    } else {
+        await_natively(poll_fn(poll), deadline, |result| result, interrupted)
+    }
 }
 
 /// For an actor that may unwind: an awaited future would go on to its end then, and a destructor

@@ -75,6 +75,8 @@ pub(crate) struct Core {
     neighbour: Cell<usize>,
     searching: Cell<bool>,
     asleep: Cell<bool>,
+    /// The worker is a single one, and asleep: see [`short_turn`](Self::short_turn).
+    takes_short_turns: Cell<bool>,
     /// The kill that a shutdown brings has been spread.
     stopped: Cell<bool>,
     /// Whether the host wants spinning, and how it paid: above 0 it did.
@@ -91,6 +93,16 @@ pub(crate) fn current() -> Option<&'static Core> {
     // SAFETY: every `Local` is the first field of a `Core`, and `enter` is given a pointer to the
     // whole of it.
     Some(unsafe { &*local.cast::<Core>() })
+}
+
+/// What became of a [short turn](Core::short_turn).
+pub(super) enum Short {
+    /// There is none to be taken.
+    NotTaken,
+    /// The worker is idle again.
+    Idle,
+    /// There is more to do.
+    Cut,
 }
 
 /// How a batch ended.
@@ -142,6 +154,7 @@ impl Core {
             neighbour: Cell::new(index),
             searching: Cell::new(false),
             asleep: Cell::new(false),
+            takes_short_turns: Cell::new(false),
             stopped: Cell::new(false),
             spin: Cell::new(None),
             spin_retry: Cell::new(SPIN_RETRY),
@@ -174,9 +187,7 @@ impl Core {
 
     #[inline(always)]
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let wheel = self.local.wheel.borrow();
-        let timer = if wheel.is_empty() { None } else { wheel.next_deadline() };
-        drop(wheel);
+        let timer = if self.has_timers() { self.local.wheel.borrow().next_deadline() } else { None };
         sim::sooner(timer).and_then(clock::instant)
     }
 
@@ -208,23 +219,24 @@ impl Core {
         none()
     }
 
-    /// The turn of a single worker that was idle and in which one actor was woken since, as when an
+    /// The turn of a single worker that was idle and in which an actor was woken since, as when an
     /// actor and a task talk to each other: what matters of a turn then, in a quarter of the
-    /// instructions. `None` if there is, or remains, more to do than that; a whole turn does the rest.
+    /// instructions. Unless it says that the worker is idle again, there is or remains more to do; see
+    /// [`after_short_turn`](Self::after_short_turn).
     ///
     /// The clock is not read. If there are timers, one turn in [`NEW_EVERY`] is a whole one, so those that
     /// are due wait for so many actors at most, as they do within a batch.
     #[inline(always)]
-    pub(super) fn short_turn(&self) -> Option<Turn> {
+    pub(super) fn short_turn(&self) -> Short {
         let (local, shared) = (&self.local, &*self.shared);
         let (home, tick) = (local.home, local.tick());
-        if !self.asleep.get() || !shared.is_single() || shared.stopping() || home.has_mail() {
-            return None;
+        if !self.takes_short_turns.get() {
+            return Short::NotTaken;
         }
-        if tick.is_multiple_of(NEW_EVERY) && (self.has_new() || !local.wheel.borrow().is_empty()) {
-            return None;
+        if tick.is_multiple_of(NEW_EVERY) && self.has_timers() {
+            return Short::NotTaken;
         }
-        let actor = local.take_only()?;
+        let Some(actor) = local.take_first() else { return Short::NotTaken };
         shared.monitor.stir(&home.pulse);
         self.begin_turn();
         local.batch_end.set(tick.wrapping_add(self.batch.get()));
@@ -234,21 +246,28 @@ impl Core {
             self.bury(ended);
         }
         home.pulse.run(None);
-        // The announcement of the sleep stands, so whoever brings something after this wakes the host.
-        let nothing = !local.has_queued() && home.sleeps() && !home.has_mail() && !self.has_new();
+        // While the announcement of the sleep stands, whoever has brought something from elsewhere has yet to wake the
+        // host, and will: its queues need no look.
+        let nothing = !local.has_queued() && !local.expects_new.get() && home.sleeps();
         if nothing && !local.overdue() && !shared.stopping() {
             home.pulse.rest(true);
             local.set_idle(true);
-            return Some(Turn::Idle);
+            return Short::Idle;
         }
+        Short::Cut
+    }
+
+    /// Whether the turn is over with a short one that was cut; else a whole one does the rest.
+    #[cold]
+    pub(super) fn after_short_turn(&self) -> Option<Turn> {
         self.budget_spent().then_some(Turn::Busy)
     }
 
-    /// Whether a new actor waits for a single worker that was idle. Its own deque was empty then, and only a whole
-    /// turn moves actors there.
+    /// Whether a timer is set.
     #[inline(always)]
-    fn has_new(&self) -> bool {
-        !self.fresh.borrow().is_empty() || self.shared.has_injected()
+    pub(super) fn has_timers(&self) -> bool {
+        // SAFETY: nothing changes the wheel before the reference goes. Cheaper than to count it.
+        unsafe { self.local.wheel.try_borrow_unguarded() }.map_or(true, |wheel| !wheel.is_empty())
     }
 
     #[inline(always)]
@@ -370,7 +389,8 @@ impl Core {
             chaos::by_tick(local.tick(), 1).map_or(self.batch.get(), |number| number % FIRST_BATCH + 1);
         let batch_end = local.tick().wrapping_add(batch);
         local.batch_end.set(batch_end);
-        local.expects_new.set(self.has_new() || !self.deque.is_empty());
+        let own = !self.fresh.borrow().is_empty() || !self.deque.is_empty();
+        local.expects_new.set(own || self.shared.has_injected());
         local.batch_cut.set(false);
         let mut end = Batch::Full;
         while local.tick() != local.batch_end.get() {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use super::core::Core;
+use super::core::{Core, Short};
 use super::shared::Shared;
 use crate::actor::local::{Local, Place};
 use crate::host::{self, Clock, Reactor, Turn};
@@ -121,24 +121,33 @@ impl Worker {
     /// # Panics
     /// On another thread than the worker is bound to.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
         let core = self.core.as_deref().expect("only drop takes the core");
         if core.local.stands_by() && core.local.is_host(waker) {
             // On its thread, where since its last turn nobody has taken its place.
-            let turn = {
-                let _entered = core.local.enter_again();
-                core.short_turn()
-            };
-            self.deadline = core.next_deadline();
-            if let Some(turn) = turn {
-                return turn;
+            let entered = core.local.enter_again();
+            match core.short_turn() {
+                Short::NotTaken => {}
+                Short::Idle => {
+                    drop(entered);
+                    self.deadline = core.next_deadline();
+                    return Turn::Idle;
+                }
+                Short::Cut => {
+                    if let Some(turn) = core.after_short_turn() {
+                        drop(entered);
+                        self.deadline = core.next_deadline();
+                        return turn;
+                    }
+                }
             }
         }
         self.poll_whole_turn(waker)
     }
 
     #[track_caller]
+    #[inline(never)]
     fn poll_whole_turn(&mut self, waker: &Waker) -> Turn {
         self.check_thread();
         let core = self.core.as_deref().expect("only drop takes the core");

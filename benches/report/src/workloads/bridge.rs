@@ -34,7 +34,7 @@ pub const WORKLOADS: [Workload; 4] = [
         quick: &[1],
         full: &[1],
         further: &[],
-        bars: &[bar("cost", Nobody, 8.0), bar("cost", One(BlockOn), 0.02)],
+        bars: &[bar("cost", Nobody, 8.0)],
         run: |job| {
             let rounds = job.operations(500_000);
             let tokio = multi_thread(1);
@@ -64,17 +64,18 @@ pub const WORKLOADS: [Workload; 4] = [
         unit: "round trip",
         of: "",
         workers: 1,
-        shows: "an actor and a tokio task that answer each other on the same thread, beside two tasks that do",
-        hides: "other threads",
-        peers: &[SmarmTokio, SmarmLocal, TokioCurrent],
+        shows: "an actor and a tokio task that answer each other on the same thread, beside two tasks that do, and beside \
+                an OS thread and a task of a multi-thread runtime, by `Handle::block_on`",
+        hides: "other threads, but for those two",
+        peers: &[SmarmTokio, SmarmLocal, TokioCurrent, BlockOn],
         limits: &[],
         tiny: 1,
         quick: &[1],
         full: &[1],
         further: &[],
-        bars: &[bar("cost", Tokio, 1.05)],
+        bars: &[bar("cost", Tokio, 1.05), bar("cost", One(BlockOn), 0.02)],
         run: |job| {
-            let rounds = job.operations(20_000);
+            let rounds = job.operations(if job.peer == BlockOn { 2_000 } else { 20_000 });
             match job.peer {
                 SmarmTokio => {
                     let runtime = smarm_runtime(job.peer, job.config());
@@ -84,6 +85,10 @@ pub const WORKLOADS: [Workload; 4] = [
                     let (runtime, worker) = Builder::new().local().expect("a runtime");
                     thread::spawn(move || LocalSet::new().block_on(&current_thread(), worker));
                     repeat(&job.effort, rounds, || letters::actor_writes_letters(&runtime, rounds))
+                }
+                BlockOn => {
+                    let runtime = multi_thread(1);
+                    repeat(&job.effort, rounds, || letters::thread_writes_letters(&runtime, rounds))
                 }
                 _ => {
                     let runtime = current_thread();

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Local;
 use super::ahead::prefetch_woken;
+use crate::actor::seat::Woken;
 use crate::actor::slot::{Slot, slot};
 use crate::actor::state::Mail;
 use crate::actor::waker;
@@ -20,13 +21,17 @@ pub(crate) fn wake(pid: Pid) {
     let actor = slot(pid.index());
     // Before the seat: who sees the life sees that its seat was vacated before.
     let state = actor.state.load();
-    match Local::current() {
-        Some(local) if actor.seat.is_at(local.home) => {
-            if state.is(pid.generation()) {
-                local.wake_own(actor);
+    if let Some(local) = Local::current()
+        && let Some(seat) = actor.seat.reading_at(local.home)
+    {
+        if state.is(pid.generation()) {
+            match actor.seat.wake_from(seat) {
+                Woken::Schedule => local.queue_woken(actor),
+                Woken::Nothing => {}
             }
         }
-        _ => wake_elsewhere(actor, pid.generation()),
+    } else {
+        wake_elsewhere(actor, pid.generation());
     }
 }
 

@@ -32,12 +32,15 @@ impl Core {
         }
         self.announce_sleep();
         self.asleep.set(true);
+        self.takes_short_turns.set(shared.is_single());
         local.home.crowding.tell(0);
         shared.sleep(self.searching.replace(false));
         if !omits(Step::SecondLook) && (local.home.has_mail() || shared.has_new_beside(self.index)) {
             self.rise();
             return None;
         }
+        // None of its own; those from elsewhere are looked for.
+        local.expects_new.set(false);
         local.home.pulse.rest(true);
         local.set_idle(true);
         Some(Turn::Idle)
@@ -62,6 +65,7 @@ impl Core {
     /// Ends the sleep, if the worker slept.
     pub(super) fn rise(&self) {
         if self.asleep.replace(false) {
+            self.takes_short_turns.set(false);
             self.local.set_idle(false);
             if !self.shared.is_single() && self.local.home.wake_up() {
                 self.searching.set(true); // whoever summoned it has counted it
