@@ -18,11 +18,11 @@
 
 mod elsewhere;
 mod rouse;
+mod timer;
+mod unwinding;
 
-use std::any::Any;
 use std::ffi::c_void;
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +32,10 @@ use std::time::{Duration, Instant};
 pub(super) use self::elsewhere::wait_elsewhere;
 pub(crate) use self::elsewhere::{caller, check_may_wait, may_wait, own_waker};
 pub(crate) use self::rouse::{rouse, rouse_by_ref};
+pub(crate) use self::timer::Timer;
+pub(crate) use self::unwinding::{
+    is_unwinding, message, restore_unwinding_mark, resume_panic, unwinding_mark,
+};
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;
@@ -43,8 +47,7 @@ use super::waker::PidWaker;
 use crate::chaos::{self, Kind};
 use crate::host::Clock;
 use crate::pid::Pid;
-use crate::timer::due::Due;
-use crate::timer::{clock, wheel};
+use crate::timer::clock;
 
 /// Why a wait ended without its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,35 +128,6 @@ impl Running {
         unsafe { self.local.leave(self.slot, parting) };
     }
 
-    /// An actor that parks while it unwinds makes `thread::panicking` true for its neighbours: the
-    /// worker counts such actors.
-    #[cold]
-    fn leave_while_panicking(self, parting: Parting) {
-        let (parked, era) = (&self.local.parked_unwinding, &self.local.era);
-        let own = u32::from(is_unwinding());
-        if own > 0 && parked.get() == 0 {
-            era.set(era.get().wrapping_add(1).max(1));
-        }
-        parked.set(parked.get() + own);
-        if own > 0 {
-            self.record().panicked.set(era.get());
-        }
-        // SAFETY: as in `leave`.
-        unsafe { self.local.leave(self.slot, parting) };
-        parked.set(parked.get() - own); // until now the era stayed the same
-    }
-
-    /// As [`park_with`](Self::park_with). While the actor unwinds, a kill that comes later does not end the await
-    /// either.
-    #[cold]
-    fn park_while_panicking(self) {
-        if is_unwinding() {
-            self.park_regardless();
-        } else {
-            self.leave_while_panicking(Parting::Park);
-        }
-    }
-
     /// What the actor's state is.
     #[inline(always)]
     pub(super) fn state(self) -> Snapshot {
@@ -211,27 +185,6 @@ impl Running {
             self.unwind();
         }
         killed
-    }
-
-    /// Whether an await goes on to its end, whatever comes: the actor unwinds. To be asked in a poll on its behalf,
-    /// while it waits for that, or is parked with it as its errand.
-    #[cold]
-    pub(super) fn awaits_to_the_end(self) -> bool {
-        let local = self.local;
-        let begun_lately =
-            local.parked_unwinding.get() > 0 && self.record().panicked.get() == local.era.get();
-        // One that is parked while it unwinds counts as having begun in the era in which it parked; what the thread's
-        // panic count says is not about it.
-        let parked = !self.slot.errand.get().is_null();
-        begun_lately || !parked && thread::panicking() && local.parked_unwinding.get() == 0
-    }
-
-    /// Unwinds, unless the actor does so already.
-    #[cold]
-    fn unwind(self) {
-        if !is_unwinding() {
-            resume_panic(Box::new(Kill));
-        }
     }
 
     /// Yields if the running slice has been too long, and nobody has forbidden it. Does not look for a
@@ -442,71 +395,6 @@ fn wait_actor<F: Future>(
     }
 }
 
-/// An entry in the wheel of the actor's worker, taken out when the wait ends however it ends.
-pub(crate) struct Timer {
-    actor: Running,
-    key: Option<wheel::Key>,
-}
-
-impl Timer {
-    pub(super) fn new(actor: Running) -> Self {
-        Self { actor, key: None }
-    }
-
-    /// Whether the deadline has passed; sets the timer the first time.
-    #[inline(always)]
-    pub(super) fn is_over(&mut self, deadline: Option<Instant>) -> bool {
-        match deadline {
-            Some(deadline) if self.key.is_none() => !self.arm(deadline),
-            Some(_) => self.has_fired(),
-            None => false,
-        }
-    }
-
-    /// Sets the timer. Gives `false` if the deadline has passed already.
-    #[inline(never)]
-    fn arm(&mut self, deadline: Instant) -> bool {
-        let (deadline, now) = (clock::nanos(deadline), self.actor.local.now());
-        if deadline <= now {
-            return false;
-        }
-        self.insert(deadline);
-        true
-    }
-
-    /// As [`arm`](Self::arm), for so long from now on; where the clock does not reach that far, for ever.
-    #[inline(never)]
-    fn arm_for(&mut self, timeout: Duration) -> bool {
-        if timeout.is_zero() {
-            return false;
-        }
-        let nanos = u64::try_from(timeout.as_nanos()).ok();
-        if let Some(deadline) = nanos.and_then(|nanos| self.actor.local.now().checked_add(nanos)) {
-            self.insert(deadline);
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn insert(&mut self, deadline: u64) {
-        let _own_code = own_code();
-        self.key = Some(self.actor.local.wheel.borrow_mut().insert(deadline, Due::Actor(self.actor.pid())));
-    }
-
-    fn has_fired(&self) -> bool {
-        self.key.as_ref().is_some_and(|key| self.actor.local.wheel.borrow().has_fired(key))
-    }
-}
-
-impl Drop for Timer {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.actor.local.wheel.borrow_mut().forget(key);
-        }
-    }
-}
-
 /// The time, by which all deadlines of smarm's are set and measured: that of the thread's worker if it has
 /// a clock of its own, else the system's.
 #[inline]
@@ -595,53 +483,4 @@ impl Drop for OwnCode {
 /// Whether the thread is in a section that [`own_code`] began.
 pub(crate) fn in_own_code() -> bool {
     Local::current().is_some_and(|local| local.own_code.get() > 0)
-}
-
-/// Unwinds with this payload, without the panic hook. All of smarm's own unwinding goes this way,
-/// because [`is_unwinding`] must know of it.
-pub(crate) fn resume_panic(payload: Box<dyn Any + Send>) -> ! {
-    if let Some(actor) = Running::current() {
-        actor.record().panicked.set(actor.local.era.get());
-    }
-    resume_unwind(payload)
-}
-
-/// What the record of the running actor says about the beginning of an unwinding, to be restored by who has
-/// ended one.
-pub(crate) fn unwinding_mark() -> u32 {
-    Running::current().map_or(0, |actor| actor.record().panicked.get())
-}
-
-/// See [`unwinding_mark`].
-pub(crate) fn restore_unwinding_mark(mark: u32) {
-    if let Some(actor) = Running::current() {
-        actor.record().panicked.set(mark);
-    }
-}
-
-/// Whether the caller unwinds. Unlike `thread::panicking` it is not misled by a neighbour on the
-/// same worker that is parked while it unwinds.
-pub(crate) fn is_unwinding() -> bool {
-    if !thread::panicking() {
-        return false;
-    }
-    match Running::current() {
-        // While a neighbour is parked so, the thread's panic count says nothing about this actor;
-        // then it unwinds if an unwinding was seen to begin on it meanwhile.
-        Some(actor) if actor.local.parked_unwinding.get() > 0 => {
-            actor.record().panicked.get() == actor.local.era.get()
-        }
-        _ => true,
-    }
-}
-
-/// The text of a panic payload, if it has one.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(text) = payload.downcast_ref::<&'static str>() {
-        text
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text
-    } else {
-        "a payload that is no string"
-    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::channel::error::TryRecvError;
 use crate::channel::testing::{Counted, Wakes};
 use std::collections::HashSet;
 
