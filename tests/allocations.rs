@@ -4,12 +4,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::future::{pending, poll_fn, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use smarm::compat::{await_deadline, await_future, await_timeout};
-use smarm_workspace::{PATIENCE, within};
+use smarm_workspace::{PATIENCE, until, within};
 
 thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
 
@@ -91,16 +91,18 @@ fn waiting_for_a_future_allocates_nothing() {
 fn yields_and_sleeps_allocate_nothing() {
     within(PATIENCE, || {
         smarm::run(|| {
-            let neighbours = Arc::new(AtomicUsize::new(0));
-            for _ in 0..10 {
-                let theirs = neighbours.clone();
-                drop(smarm::spawn(move || {
-                    for _ in 0..10_000 {
+            // Those that begin here while it is counted would have the worker make room for them.
+            let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let neighbours = [(); 10].map(|()| {
+                let (begun, ended) = (begun.clone(), ended.clone());
+                smarm::spawn(move || {
+                    begun.fetch_add(1, SeqCst);
+                    while !ended.load(SeqCst) {
                         smarm::yield_now();
                     }
-                    theirs.fetch_add(1, SeqCst);
-                }));
-            }
+                })
+            });
+            until(|| begun.load(SeqCst) == neighbours.len());
             let waits = || {
                 for _ in 0..100 {
                     smarm::yield_now();
@@ -109,7 +111,8 @@ fn yields_and_sleeps_allocate_nothing() {
                 }
             };
             assert_eq!(allocations(waits), 0);
-            smarm_workspace::until(|| neighbours.load(SeqCst) == 10);
+            ended.store(true, SeqCst);
+            neighbours.map(|neighbour| neighbour.join().unwrap());
         });
     });
 }
