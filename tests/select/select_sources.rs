@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use smarm::channel::{bounded, channel, oneshot};
+use smarm::runtime::init;
 use smarm::select::{Selectable, Shallow};
-use smarm::{CancelToken, Group, Mutex, select, spawn};
-use smarm_workspace::{Drops, PATIENCE, Signal, block_on, panic_message, until, within, workers};
+use smarm::{CancelToken, Config, Group, Mutex, select, spawn};
+use smarm_workspace::{Drops, PATIENCE, Signal, block_on, calm, panic_message, until, within, workers};
 
 fn everywhere(f: impl Fn() + Send + Sync) {
     within(PATIENCE, || {
@@ -78,7 +79,7 @@ fn a_mutex_is_held_by_the_handler_only() {
 #[test]
 fn a_mutex_that_was_handed_to_a_loser_goes_to_the_next() {
     within(PATIENCE, || {
-        workers(1).run(|| {
+        init(calm(Config::exact(1))).run(|| {
             let mutex = Mutex::new(());
             let (tx, rx) = channel();
             let guard = mutex.lock(PATIENCE).unwrap();
@@ -107,7 +108,7 @@ fn a_mutex_that_was_handed_to_a_loser_goes_to_the_next() {
 #[test]
 fn a_permit_that_was_granted_to_a_loser_goes_to_the_next() {
     within(PATIENCE, || {
-        workers(1).run(|| {
+        init(calm(Config::exact(1))).run(|| {
             let (tx, rx) = bounded(1);
             let (other, stop) = channel();
             tx.send(0).unwrap();

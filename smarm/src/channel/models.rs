@@ -48,13 +48,13 @@ fn a_fill_without_ordering_is_caught() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn a_wait_without_ordering_is_caught() {
-    flawed(weakened("channel/list.rs", Op::Exchange, Release));
+    flawed(weakened("channel/list/receiving.rs", Op::Exchange, Release));
 }
 
 #[test]
 #[should_panic]
 fn a_torn_wait_is_caught() {
-    flawed(torn("channel/list.rs", Op::Exchange, Release));
+    flawed(torn("channel/list/receiving.rs", Op::Exchange, Release));
 }
 
 fn leaving() {
