@@ -112,7 +112,7 @@ fn yields_and_sleeps_allocate_nothing() {
             };
             assert_eq!(allocations(waits), 0);
             ended.store(true, SeqCst);
-            neighbours.map(|neighbour| neighbour.join().unwrap());
+            neighbours.into_iter().for_each(|neighbour| neighbour.join().unwrap());
         });
     });
 }
