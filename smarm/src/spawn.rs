@@ -33,7 +33,7 @@ use crate::stack::pool;
 ///
 /// Dropping the handle detaches the actor. An actor that panics while nobody can learn of it is
 /// logged to standard error with its pid, name and place. While the runtime shuts down, nothing is
-/// started: `f` is dropped, and the handle gives [`JoinError::Killed`].
+/// started: `f` is dropped, and the handle gives [`JoinError::Killed`](crate::JoinError::Killed).
 ///
 /// # Panics
 /// Outside a runtime, and if there is no stack for the actor; [`Builder::spawn`] gives these as

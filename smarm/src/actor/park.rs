@@ -13,7 +13,7 @@
 //! the unwinding is unwound again by its next wait.
 //!
 //! # Scope
-//! A wait in a [`scope`] that is over fails, and one that cannot fail unwinds to where the scope was
+//! A wait in a [`scope`](super::scope) that is over fails, and one that cannot fail unwinds to where the scope was
 //! entered. Kill and scope are looked for together, by one bit test; the rest is out of the way.
 
 mod elsewhere;
