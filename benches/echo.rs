@@ -1,10 +1,11 @@
 //! An echo server over loopback, four ways, in turn: requests per second, and how long the slowest of
 //! a hundred take.
 //!
-//! `cargo bench --bench echo` takes some seconds; `-- --full` a minute. All servers have as many
-//! workers as there are CPUs, each with connections of its own, and one client thread keeps one
-//! message of 64 bytes on its way on each of 100 connections. They take turns, in short rounds, so that
-//! what else the machine does hits all; the medians of the rounds are compared with tokio's.
+//! `cargo bench --bench echo` takes some seconds; `-- --full` a minute; without cargo's `--bench` it is
+//! one short round. All servers have as many workers as there are CPUs, each with connections of its own,
+//! and one client thread keeps one message of 64 bytes on its way on each of 100 connections. They take
+//! turns, in short rounds, so that what else the machine does hits all; the medians of the rounds are
+//! compared with tokio's.
 
 #[path = "echo/client.rs"]
 mod client;
@@ -27,18 +28,21 @@ struct Contender {
 }
 
 fn main() {
-    let mut full = false;
+    let (mut benches, mut full) = (false, false);
     let mut only = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--bench" | "--quick" => {}
+            "--bench" | "--quick" => benches = true,
             "--full" => full = true,
             name if !name.starts_with('-') => only.push(name.to_owned()),
             unknown => panic!("{unknown} is not known; arguments: [--quick | --full] [NAME]..."),
         }
     }
-    let (rounds, length) =
-        if full { (100, Duration::from_millis(150)) } else { (15, Duration::from_millis(60)) };
+    let (rounds, length) = match (benches, full) {
+        (_, true) => (100, Duration::from_millis(150)),
+        (true, _) => (15, Duration::from_millis(60)),
+        _ => (1, Duration::from_millis(20)),
+    };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{workers} workers, {CONNECTIONS} connections, {rounds} rounds of {length:?} each");
 

@@ -13,9 +13,18 @@ pub enum Bar {
     None,
 }
 
+/// How thoroughly.
+#[derive(Clone, Copy, PartialEq)]
+enum Effort {
+    /// Each once, as cargo's test of the benches: whether they run at all.
+    Once,
+    Quick,
+    Full,
+}
+
 /// Which lines are wanted, and how thoroughly.
 pub struct Bars {
-    full: bool,
+    effort: Effort,
     only: Vec<String>,
     headed: bool,
 }
@@ -25,13 +34,14 @@ const USAGE: &str = "arguments: [--quick | --full] [--only NAME]...";
 impl Bars {
     /// As the program's arguments say.
     pub fn from_arguments() -> Self {
-        let mut bars = Self { full: false, only: Vec::new(), headed: false };
+        let mut bars = Self { effort: Effort::Once, only: Vec::new(), headed: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--bench" => {} // cargo says so to every bench
-                "--quick" => bars.full = false,
-                "--full" => bars.full = true,
+                // `cargo bench` says the former to every bench.
+                "--bench" | "--quick" if bars.effort == Effort::Once => bars.effort = Effort::Quick,
+                "--bench" | "--quick" => {}
+                "--full" => bars.effort = Effort::Full,
                 "--only" => bars.only.extend(arguments.next()),
                 name if !name.starts_with('-') => bars.only.push(name.to_owned()),
                 unknown => panic!("{unknown} is not known; {USAGE}"),
@@ -72,16 +82,22 @@ impl Bars {
         S: FnMut() -> Duration,
         T: FnMut() -> Duration,
     {
+        let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         // The first call of each warms up, and says for how many there is time. Many short ones are
         // better than few long ones: on a busy machine most of them run undisturbed.
         let begin = Instant::now();
-        ours();
-        if let Some(theirs) = &mut theirs {
-            theirs();
-        }
-        let time = if self.full { Duration::from_secs(10) } else { Duration::from_millis(900) };
-        let repetitions = (time.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(3.0, 2_000.0) as usize;
-        let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+        let first = (ours(), theirs.as_mut().map(|theirs| theirs()));
+        let time = match self.effort {
+            Effort::Once => {
+                our_times.push(first.0);
+                their_times.extend(first.1);
+                Duration::ZERO
+            }
+            Effort::Quick => Duration::from_millis(900),
+            Effort::Full => Duration::from_secs(10),
+        };
+        let least = if self.effort == Effort::Once { 0.0 } else { 3.0 };
+        let repetitions = (time.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(least, 2_000.0) as usize;
         for _ in 0..repetitions {
             our_times.push(ours());
             if let Some(theirs) = &mut theirs {

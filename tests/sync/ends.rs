@@ -30,15 +30,21 @@ struct All {
 
 type Wait = fn(&All);
 
-/// Those whose signature has an error, and where it has not, that is ignored.
+/// Those whose signature has an error, and where it has not, that is ignored. What ends them may come before the wait
+/// itself, at the lock that a condition variable needs and that another waiter has.
 const WAITS: [(&str, Wait); 14] = [
     ("lock", |all| drop(all.mutex.lock(LONG).map_err(LockError::into_guard))),
     ("read", |all| drop(all.lock.read(LONG).map_err(LockError::into_guard))),
     ("write", |all| drop(all.lock.write(LONG).map_err(LockError::into_guard))),
-    ("condvar", |all| drop(all.changed.wait(all.free.lock(LONG).unwrap()).map_err(LockError::into_guard))),
+    ("condvar", |all| {
+        drop(all.free.lock(LONG).map(|guard| all.changed.wait(guard).map_err(LockError::into_guard)));
+    }),
     ("condvar, timed", |all| {
-        let guard = all.free.lock(LONG).unwrap();
-        drop(all.changed.wait_timeout(guard, LONG).map_err(LockError::into_guard));
+        drop(
+            all.free
+                .lock(LONG)
+                .map(|guard| all.changed.wait_timeout(guard, LONG).map_err(LockError::into_guard)),
+        );
     }),
     ("acquire", |all| drop(all.semaphore.acquire())),
     ("acquire many", |all| drop(all.semaphore.acquire_many_timeout(3, LONG))),
