@@ -279,6 +279,43 @@ fn who_gives_way_while_nobody_else_can_run_lets_a_new_actor_begin() {
 }
 
 #[test]
+fn who_gives_way_leaves_most_new_actors_to_other_workers() {
+    const YIELDS: usize = 7;
+    within(PATIENCE, || {
+        let runtime = init(calm(Config::exact(2)));
+        let (busy, over) = (Signal::new(), Arc::new(AtomicBool::new(false)));
+        // Nobody else takes a new actor meanwhile.
+        let (begins, theirs) = (busy.clone(), over.clone());
+        let computes = move || {
+            begins.raise();
+            while !theirs.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+        };
+        let computing = Builder::new().runtime(&runtime.handle()).worker(1).spawn(computes).unwrap();
+        busy.wait(1);
+        let gives_way = || {
+            let begun = Arc::new(AtomicUsize::new(0));
+            let children: Vec<_> = (0..2 * YIELDS)
+                .map(|_| {
+                    let begun = begun.clone();
+                    smarm::spawn(move || begun.fetch_add(1, SeqCst))
+                })
+                .collect();
+            (0..YIELDS).for_each(|_| smarm::yield_now());
+            let begun = begun.load(SeqCst);
+            children.into_iter().for_each(|child| assert!(child.join().unwrap() < 2 * YIELDS));
+            begun
+        };
+        let begun = Builder::new().runtime(&runtime.handle()).worker(0).spawn(gives_way).unwrap().join();
+        over.store(true, SeqCst);
+        computing.join().unwrap();
+        // One in eight turns is for new actors.
+        assert!(begun.unwrap() <= 2, "what began here can run nowhere else");
+    });
+}
+
+#[test]
 fn an_old_new_actor_does_not_starve_behind_newer_ones() {
     fn breed(old_ran: Arc<AtomicBool>) {
         if !old_ran.load(SeqCst) {

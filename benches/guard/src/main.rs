@@ -1,7 +1,10 @@
 //! The hot paths of smarm, one a run: `bench-guard NAME ROUNDS` does one of them so often.
 //!
 //! `benches/guard/check` counts the instructions of two runs of different length under callgrind; the
-//! difference is what the rounds cost, without start and end.
+//! difference is what the rounds cost, without start and end. Time is counted in looks at the clock, so that a slow
+//! machine takes the same turns as a fast one.
+
+mod clock;
 
 use std::future::{poll_fn, ready};
 use std::hint::black_box;

@@ -104,7 +104,8 @@ pub(crate) struct Local {
     /// The actor that the running one woke last; goes before the ring.
     next: Cell<Option<&'static Slot>>,
     streak: Cell<u32>,
-    /// The actor that ran last gave way, and no other one is queued, but new ones may be there: those it meant.
+    /// The actor that ran last gave way, and no other one is queued, but new ones may be there: those it meant, unless
+    /// another worker takes them.
     gave_way_to_new: Cell<bool>,
     pub(crate) wheel: RefCell<Wheel<Due>>,
     /// What the wheel goes by, if not the system's clock.

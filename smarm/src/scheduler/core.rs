@@ -434,8 +434,10 @@ impl Core {
     /// Takes the actor to run next, starting it if it is new.
     #[inline(always)]
     fn next(&self, tick: u32) -> Option<&'static Slot> {
-        if !Local::is_for_new(tick)
-            && !self.local.gives_way_to_new()
+        // Beside others, a new actor is left for who would otherwise have nothing to run.
+        let is_for_new =
+            || Local::is_for_new(tick) || self.local.gives_way_to_new() && self.shared.is_single();
+        if !is_for_new()
             && let Some(actor) = self.local.next()
         {
             return Some(actor);
