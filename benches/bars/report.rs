@@ -14,7 +14,7 @@ pub enum Bar {
 }
 
 /// How thoroughly.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Effort {
     /// Each once, as cargo's test of the benches: whether they run at all.
     Once,
@@ -38,9 +38,8 @@ impl Bars {
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                // `cargo bench` says the former to every bench.
-                "--bench" | "--quick" if bars.effort == Effort::Once => bars.effort = Effort::Quick,
-                "--bench" | "--quick" => {}
+                "--bench" => bars.effort = bars.effort.max(Effort::Quick), // cargo says so to every bench
+                "--quick" => bars.effort = Effort::Quick,
                 "--full" => bars.effort = Effort::Full,
                 "--only" => bars.only.extend(arguments.next()),
                 name if !name.starts_with('-') => bars.only.push(name.to_owned()),
@@ -82,22 +81,21 @@ impl Bars {
         S: FnMut() -> Duration,
         T: FnMut() -> Duration,
     {
-        let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
         // The first call of each warms up, and says for how many there is time. Many short ones are
         // better than few long ones: on a busy machine most of them run undisturbed.
         let begin = Instant::now();
         let first = (ours(), theirs.as_mut().map(|theirs| theirs()));
-        let time = match self.effort {
-            Effort::Once => {
-                our_times.push(first.0);
-                their_times.extend(first.1);
-                Duration::ZERO
-            }
-            Effort::Quick => Duration::from_millis(900),
-            Effort::Full => Duration::from_secs(10),
+        let took = begin.elapsed().as_secs_f64();
+        let repetitions = match self.effort {
+            Effort::Once => 0,
+            Effort::Quick => (0.9 / took).clamp(3.0, 2_000.0) as usize,
+            Effort::Full => (10.0 / took).clamp(3.0, 2_000.0) as usize,
         };
-        let least = if self.effort == Effort::Once { 0.0 } else { 3.0 };
-        let repetitions = (time.as_secs_f64() / begin.elapsed().as_secs_f64()).clamp(least, 2_000.0) as usize;
+        let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+        if repetitions == 0 {
+            our_times.push(first.0);
+            their_times.extend(first.1);
+        }
         for _ in 0..repetitions {
             our_times.push(ours());
             if let Some(theirs) = &mut theirs {

@@ -435,11 +435,8 @@ impl Core {
     #[inline(always)]
     fn next(&self, tick: u32) -> Option<&'static Slot> {
         // Beside others, a new actor is left for who would otherwise have nothing to run.
-        let is_for_new =
-            || Local::is_for_new(tick) || self.local.gives_way_to_new() && self.shared.is_single();
-        if !is_for_new()
-            && let Some(actor) = self.local.next()
-        {
+        let is_for_new = Local::is_for_new(tick) || self.local.gives_way_to_new() && self.shared.is_single();
+        if !is_for_new && let Some(actor) = self.local.next() {
             return Some(actor);
         }
         let mut new = self.next_new(tick);
