@@ -10,6 +10,9 @@ use crate::measure::Figures;
 use crate::peer::Peer;
 use crate::workload::{self, Workload};
 
+/// How many times its share of the time a size may take for the least number of rounds.
+const PATIENCE: u32 = 4;
+
 /// How thoroughly.
 pub struct Plan {
     pub name: &'static str,
@@ -19,7 +22,8 @@ pub struct Plan {
     sizes: fn(&Workload) -> &[u64],
     /// Of each measurement, after it has warmed up.
     length: Duration,
-    /// At least so many measurements of each, and at most so many.
+    /// At least so many measurements of each, and at most so many; fewer if the first ones have taken
+    /// [`PATIENCE`] times the size's share of the time.
     rounds: (usize, usize),
 }
 
@@ -117,10 +121,12 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
             let parts =
                 (workloads.len() - done - 1) as f64 + (sizes.len() - number) as f64 / sizes.len() as f64;
             let left = plan.time.saturating_sub(begin.elapsed());
-            let until = Instant::now() + left.div_f64(parts * sizes.len() as f64);
+            let share = left.div_f64(parts * sizes.len() as f64);
+            let begun = Instant::now();
             let of_size = of_workload.entry(size).or_default();
             for round in 0..plan.rounds.1 {
-                if round >= plan.rounds.0 && Instant::now() >= until {
+                let most = if round < plan.rounds.0 { share * PATIENCE } else { share };
+                if round > 0 && begun.elapsed() >= most {
                     break;
                 }
                 let peers: Vec<_> = workload.peers.iter().filter(|peer| workload.can(**peer, size)).collect();

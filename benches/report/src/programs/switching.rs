@@ -9,10 +9,12 @@ use super::super::World;
 
 program! {
     /// So many give way in turn, `rounds` times each. Until all have started, those that have give way to
-    /// the others; that is not measured, nor is their end.
+    /// the others; that is not measured, nor is their end. All are spawned at once, as whoever spawns a million
+    /// among actors that give way would be made to do so a hundred times.
     pub fn yields(count: usize, rounds: u64) -> Duration {
         let meeting = Arc::new(Meeting::new(count));
         let mut actors = Vec::with_capacity(count);
+        let undisturbed = W::undisturbed();
         for _ in 0..count {
             let meeting = meeting.clone();
             actors.push(go!({
@@ -29,6 +31,7 @@ program! {
                 done
             }));
         }
+        drop(undisturbed);
         let mut done = 0;
         for actor in actors {
             done += wait!(W::join(actor));

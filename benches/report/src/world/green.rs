@@ -69,4 +69,6 @@ pub trait World: 'static {
     fn sleep_until(deadline: Instant);
     /// Has the runtime's leave to let others run, where that is something else than giving way.
     fn check();
+    /// Keeps whoever calls it from being made to give way, until the result is dropped.
+    fn undisturbed() -> impl Sized {}
 }

@@ -65,6 +65,8 @@ pub trait OnTokio: 'static {
     fn sleep_until(deadline: Instant) -> impl Future<Output = ()> + Send;
     /// tokio has no such thing outside its own primitives.
     fn check() {}
+    /// Nobody makes a task give way.
+    fn undisturbed() -> impl Send {}
 }
 
 impl<W: 'static> OnTokio for W {

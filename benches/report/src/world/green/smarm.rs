@@ -103,4 +103,8 @@ impl World for Smarm {
     fn check() {
         smarm::check!();
     }
+
+    fn undisturbed() -> impl Sized {
+        smarm::preempt::disable()
+    }
 }
