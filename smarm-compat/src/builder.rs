@@ -78,8 +78,9 @@ impl Builder {
         self
     }
 
-    /// Whether the workers of [`attach`](Self::attach) spin for some 30 µs before they sleep, as long as
-    /// that pays; they do unless this says no. The others never do: tokio has the thread then.
+    /// Whether workers look for work from elsewhere for some 30 µs before they sleep, as long as that pays; they do
+    /// unless this says no. Those that share their thread with tasks let these run meanwhile, and the worker of
+    /// [`local`](Self::local), or a single one, never does.
     pub fn spin(mut self, yes: bool) -> Self {
         self.spin = yes;
         self
@@ -143,7 +144,8 @@ impl Builder {
     /// # Errors
     /// The configuration is wrong, or the system refuses a thread or an epoll instance.
     pub fn start(self) -> Result<Runtime, InitError> {
-        self.start_on(own::start)
+        let spin = self.spin;
+        self.start_on(|worker, name| own::start(worker, name, spin))
     }
 
     /// Starts the runtime beside a multi-thread tokio runtime: the one line by which an existing

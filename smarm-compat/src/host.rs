@@ -2,6 +2,7 @@
 //!
 //! | the worker's turn ended | the task |
 //! |---|---|
+//! | busy, but only to spin | wakes itself: tasks that can run do, and it looks again |
 //! | busy | yields with tokio's `yield_now`, so that tokio looks at its sockets and timers first; to wake itself would let it do so only every 61 polls |
 //! | idle | waits to be woken, or for the worker's earliest timer |
 //! | done | ends, and drops the worker while tokio still runs |
@@ -26,9 +27,11 @@ use tokio::time::{self, Sleep, sleep_until};
 
 use crate::reactor::TokioReactor;
 
-/// Polls the worker until its runtime has shut down. To be spawned on a `current_thread` runtime.
-pub(crate) async fn drive(mut worker: Worker) {
+/// Polls the worker until its runtime has shut down. To be spawned on a `current_thread` runtime, where it may spin
+/// between other tasks.
+pub(crate) async fn drive(mut worker: Worker, spin: bool) {
     worker.bind(Rc::new(TokioReactor));
+    worker.spin_between_turns(spin);
     worker.set_clock(Arc::new(TokioClock));
     let mut host = Host { worker, alarm: None, deadline: None };
     while Turns(&mut host).await.is_continue() {
@@ -76,6 +79,10 @@ impl Host {
     fn poll_on(&mut self, mut turn: Turn, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
         loop {
             match turn {
+                Turn::Busy if self.worker.is_spinning() => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Busy => return Poll::Ready(ControlFlow::Continue(())),
                 Turn::Done => return Poll::Ready(ControlFlow::Break(())),
                 Turn::Idle => match self.worker.next_deadline() {

@@ -31,7 +31,7 @@ pub struct LocalWorker {
 
 impl LocalWorker {
     pub(crate) fn new(worker: Worker) -> Self {
-        Self { driven: Some(Box::pin(host::drive(worker))), tokio: None }
+        Self { driven: Some(Box::pin(host::drive(worker, false))), tokio: None }
     }
 }
 

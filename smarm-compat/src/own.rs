@@ -14,7 +14,7 @@ use crate::host;
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts the thread of one worker.
-pub(crate) fn start(worker: Worker, name: String) -> io::Result<thread::JoinHandle<()>> {
+pub(crate) fn start(worker: Worker, name: String, spin: bool) -> io::Result<thread::JoinHandle<()>> {
     let (ready, made) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -26,7 +26,7 @@ pub(crate) fn start(worker: Worker, name: String) -> io::Result<thread::JoinHand
         // Entered once, for the life of the thread: a guard held by an actor across a wait would be
         // dropped out of order with those of its neighbours.
         let context = tokio.enter();
-        let ended = tokio.block_on(tokio.spawn(host::drive(worker)));
+        let ended = tokio.block_on(tokio.spawn(host::drive(worker, spin)));
         drop(context);
         tokio.shutdown_timeout(BLOCKING_PATIENCE);
         if let Err(error) = ended

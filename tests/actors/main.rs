@@ -10,5 +10,6 @@ mod preempt;
 mod runtime;
 mod scheduler;
 mod spawn;
+mod spinning;
 mod stack;
 mod supervisor;

@@ -114,6 +114,26 @@ fn an_actor_that_yields_for_ever_starves_nobody() {
 }
 
 #[test]
+fn actors_of_two_workers_that_talk_for_ever_starve_nobody() {
+    within(PATIENCE, || {
+        on_tokio(2).run(|| {
+            let flags: Vec<_> = (0..2).flat_map(all_beside).collect();
+            let (ask, questions) = smarm::channel();
+            let (answer, answers) = smarm::channel();
+            let echo = spawn_on(0, move || questions.iter().for_each(|n| answer.send(n).unwrap()));
+            let asker = spawn_on(1, move || {
+                while !raised(&flags) {
+                    ask.send(1).unwrap();
+                    assert_eq!(answers.recv(), Ok(1));
+                }
+            });
+            asker.join().unwrap();
+            echo.join().unwrap();
+        });
+    });
+}
+
+#[test]
 fn many_actors_that_can_always_run_starve_nobody() {
     within(PATIENCE, || {
         on_tokio(1).run(|| {

@@ -55,6 +55,36 @@ fn play(rounds: usize, actor: usize, task: usize) {
 }
 
 #[test]
+fn no_wake_is_lost_between_workers_that_spin_and_that_do_not() {
+    within(PATIENCE, || {
+        for spin in [true, false] {
+            smarm_compat::Builder::new().workers(2).spin(spin).run(|| {
+                for pairs in [1, 8] {
+                    let pairs: Vec<_> = (0..pairs)
+                        .map(|_| {
+                            let (ask, questions) = smarm::channel();
+                            let (answer, answers) = smarm::channel();
+                            let echo =
+                                spawn_on(0, move || questions.iter().for_each(|n| answer.send(n).unwrap()));
+                            let asker = spawn_on(1, move || {
+                                for n in 0..500 {
+                                    ask.send(n).unwrap();
+                                    assert_eq!(answers.recv(), Ok(n));
+                                }
+                            });
+                            [echo, asker]
+                        })
+                        .collect();
+                    pairs.into_iter().flatten().for_each(|actor| actor.join().unwrap());
+                }
+                play(500, 0, 1);
+                play(500, 1, 0);
+            });
+        }
+    });
+}
+
+#[test]
 fn an_actor_and_a_task_of_one_worker_take_turns_without_losing_a_wake() {
     within(PATIENCE, || {
         on_tokio(1).run(|| play(20_000, 0, 0));

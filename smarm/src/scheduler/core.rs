@@ -81,6 +81,10 @@ pub(crate) struct Core {
     stopped: Cell<bool>,
     /// Whether the host wants spinning, and how it paid: above 0 it did.
     spin: Cell<Option<u32>>,
+    /// Spins from turn to turn instead of in one.
+    spins_between_turns: Cell<bool>,
+    /// Since when it spins from turn to turn, in nanoseconds; 0 if it does not.
+    spinning: Cell<u64>,
     /// How many sleeps from one trial of spinning to the next, and how many are left.
     spin_retry: Cell<u32>,
     spinless: Cell<u32>,
@@ -157,6 +161,8 @@ impl Core {
             takes_short_turns: Cell::new(false),
             stopped: Cell::new(false),
             spin: Cell::new(None),
+            spins_between_turns: Cell::new(false),
+            spinning: Cell::new(0),
             spin_retry: Cell::new(SPIN_RETRY),
             spinless: Cell::new(0),
             shared,
@@ -175,9 +181,10 @@ impl Core {
         paused.rise(self.index);
     }
 
-    /// Whether the host wants spinning.
-    pub(super) fn spin_before_sleep(&self, spin: bool) {
+    /// Whether the host wants spinning, and where.
+    pub(super) fn spin_before_sleep(&self, spin: bool, between_turns: bool) {
         self.spin.set(spin.then_some(0));
+        self.spins_between_turns.set(spin && between_turns);
     }
 
     pub(super) fn enter(&self) -> local::Entered<'_> {
@@ -280,6 +287,9 @@ impl Core {
     pub(super) fn turn(&self) -> Turn {
         self.begin_turn();
         self.rise();
+        if self.is_spinning() {
+            self.look_up();
+        }
         let mut watch = Watch::default();
         loop {
             self.take_in(&mut watch);

@@ -59,6 +59,11 @@ pub struct Worker {
 // on that thread: the first two panic elsewhere, the last leaks what it may not touch.
 unsafe impl Send for Worker {}
 
+/// Whether somebody else can run while this thread spins.
+fn others_run() -> bool {
+    thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1)
+}
+
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, index: usize, deque: Deque<u32>) -> Self {
         let core = Core::new(shared, index, deque);
@@ -97,8 +102,21 @@ impl Worker {
     /// Lets the worker spin for some microseconds before it reports [`Turn::Idle`], as long as that
     /// pays; on a single CPU it never does. For hosts that have nothing else to do meanwhile.
     pub fn spin_before_sleep(&mut self, spin: bool) {
-        let others_run = || thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
-        self.core().spin_before_sleep(spin && others_run());
+        self.core().spin_before_sleep(spin && others_run(), false);
+    }
+
+    /// As [`spin_before_sleep`](Self::spin_before_sleep), for hosts that have something else to do meanwhile: instead
+    /// of spinning in a turn, the worker reports [`Turn::Busy`] until some microseconds have gone by. The worker of a
+    /// runtime that has no other never does.
+    pub fn spin_between_turns(&mut self, spin: bool) {
+        let core = self.core();
+        core.spin_before_sleep(spin && !core.shared.is_single() && others_run(), true);
+    }
+
+    /// Whether the last turn reported [`Turn::Busy`] only because of
+    /// [`spin_between_turns`](Self::spin_between_turns): the host may let others go first, but should not sleep.
+    pub fn is_spinning(&self) -> bool {
+        self.core().is_spinning()
     }
 
     /// When the earliest timer of the worker's actors is due, or somewhat before, as of the last turn.

@@ -30,6 +30,9 @@ impl Core {
             self.stop_searching();
             return Some(Turn::Done);
         }
+        if self.spins_between_turns.get() && self.spins_on() {
+            return Some(Turn::Busy);
+        }
         self.announce_sleep();
         self.asleep.set(true);
         self.takes_short_turns.set(shared.is_single());
@@ -81,11 +84,58 @@ impl Core {
             return false;
         }
         let found = || self.local.home.has_mail() || self.steal();
-        if found() || self.spins() && self.spin_until(found) {
-            self.stop_searching();
-            return true;
+        if found() {
+            if self.is_spinning() {
+                self.spin_has_paid();
+            }
+        } else if self.spins_between_turns.get() || !(self.spins() && self.spin_until(found)) {
+            return false;
         }
-        false
+        self.stop_searching();
+        true
+    }
+
+    /// Whether the last turn was busy only because the worker spins from turn to turn.
+    #[inline(always)]
+    pub(in crate::scheduler) fn is_spinning(&self) -> bool {
+        self.spinning.get() != 0
+    }
+
+    /// Whether to spin from turn to turn, or to go on with it.
+    fn spins_on(&self) -> bool {
+        let now = clock::now();
+        if !self.is_spinning() {
+            if !self.spins() {
+                return false;
+            }
+            self.spinning.set(now.max(1));
+        }
+        let spun = now.saturating_sub(self.spinning.get());
+        if spun > SPIN || self.shared.stopping() {
+            self.spinning.set(0);
+            return false;
+        }
+        if spun > SPIN_UNCOUNTED && !self.searching.replace(true) {
+            self.shared.begin_search();
+        }
+        true
+    }
+
+    /// At the beginning of a turn, while the worker spins from turn to turn: whether that has paid, as something came
+    /// from elsewhere. What the host's own tasks have woken ends it, too.
+    #[cold]
+    pub(super) fn look_up(&self) {
+        if self.local.home.has_mail() {
+            self.spin_has_paid();
+        } else if self.local.has_queued() {
+            self.spinning.set(0);
+        }
+    }
+
+    fn spin_has_paid(&self) {
+        self.spinning.set(0);
+        self.spin.set(Some(SPIN_CREDIT));
+        self.spin_retry.set(SPIN_RETRY);
     }
 
     /// Spins for a while. Says whether it paid.
@@ -95,8 +145,7 @@ impl Core {
         for round in 1_u32.. {
             // Mail is on an own cache line; the rest is shared with others, and looked at less often.
             if home.has_mail() || round.is_multiple_of(16) && found() {
-                self.spin.set(Some(SPIN_CREDIT));
-                self.spin_retry.set(SPIN_RETRY);
+                self.spin_has_paid();
                 return true;
             }
             if round.is_multiple_of(64) {
