@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smarm::net::{TcpListener, TcpStream};
-use smarm_workspace::{Signal, child, until};
+use smarm_workspace::{Signal, child, part_of, until};
 
 use crate::support::{cpu_millis, descriptors, limit, limits, native, spare_descriptors};
 
@@ -29,7 +29,7 @@ const DOORS: usize = 64;
 /// How many connections one hall has: as many as there should be, or as the hard limit allows.
 fn seats() -> usize {
     let (_, hard) = limits(libc::RLIMIT_NOFILE);
-    (CONNECTIONS / HALLS).min(hard as usize - 1_000)
+    (part_of(CONNECTIONS) / HALLS).min(hard as usize - 1_000)
 }
 
 #[test]

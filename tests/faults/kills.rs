@@ -11,11 +11,15 @@ use smarm::channel::{self, oneshot};
 use smarm::compat::await_future;
 use smarm::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use smarm::{Builder, CancelToken, JoinHandle, Runtime};
-use smarm_workspace::{Drops, Signal, child, until};
+use smarm_workspace::{Drops, Signal, child, part_of, until};
 
 use crate::support::{HOSTS, descriptors, limit, mappings, native, number, on_tokio, threads};
 
-const ACTORS: usize = 10_000;
+/// How many actors wait at a time.
+fn crowd() -> usize {
+    part_of(10_000)
+}
+
 const WORKERS: usize = 2;
 /// So many actors share a descriptor, of which there are fewer.
 const SHARING: usize = 10;
@@ -39,7 +43,7 @@ fn kill_in(runtime: &Runtime, waits: impl Fn() -> (Vec<Wait>, Afterwards)) {
     let mut before = None;
     for round in 0..3 {
         let (waits, afterwards) = waits();
-        let (about_to, drops) = (Signal::new(), Drops::new());
+        let (about_to, drops, crowd) = (Signal::new(), Drops::new(), crowd());
         let actors: Vec<_> = waits
             .into_iter()
             .map(|wait| {
@@ -53,15 +57,15 @@ fn kill_in(runtime: &Runtime, waits: impl Fn() -> (Vec<Wait>, Afterwards)) {
                 runtime.spawn(waits).expect("there is a stack")
             })
             .collect();
-        assert_eq!(actors.len(), ACTORS);
-        until(|| about_to.count() == ACTORS);
+        assert_eq!(actors.len(), crowd);
+        until(|| about_to.count() == crowd);
         // Whoever said so runs on until it parks: when another actor has its turn on that worker, it has.
         for worker in 0..WORKERS {
             let other = Builder::new().runtime(&runtime.handle()).worker(worker).spawn(|| ());
             other.expect("there is a stack").join().expect("it returns");
         }
         let highest = actors.iter().map(|actor| number(actor.pid())).max().expect("there are some");
-        assert!(highest < 2 * ACTORS as u32 + 2048, "stack {highest} in round {round}");
+        assert!(highest < 2 * crowd as u32 + 2048, "stack {highest} in round {round}");
         if round == 0 {
             actors.iter().for_each(JoinHandle::kill);
             actors.into_iter().for_each(assert_killed);
@@ -71,7 +75,7 @@ fn kill_in(runtime: &Runtime, waits: impl Fn() -> (Vec<Wait>, Afterwards)) {
                 actors.into_iter().for_each(assert_killed);
             });
         }
-        assert_eq!(drops.count(), ACTORS);
+        assert_eq!(drops.count(), crowd);
         afterwards();
         until(|| runtime.handle().live() == 0);
         // The first round brings up what later ones use again.
@@ -101,7 +105,7 @@ fn kill_on_each_host(waits: impl Fn() -> (Vec<Wait>, Afterwards) + Copy) {
 
 /// As many waits as there are actors, each made from its number.
 fn each(wait: impl Fn(usize) -> Wait) -> Vec<Wait> {
-    (0..ACTORS).map(wait).collect()
+    (0..crowd()).map(wait).collect()
 }
 
 /// Nothing to look at afterwards but that what was `kept` until then can be dropped.
@@ -113,7 +117,7 @@ fn keep<T: 'static>(kept: T) -> Afterwards {
 fn in_recv() {
     child::run_well(|| {
         kill_on_each_host(|| {
-            let (senders, receivers): (Vec<_>, Vec<_>) = (0..ACTORS).map(|_| smarm::channel::<u8>()).unzip();
+            let (senders, receivers): (Vec<_>, Vec<_>) = (0..crowd()).map(|_| smarm::channel::<u8>()).unzip();
             let receivers = receivers.into_iter();
             let waits = receivers.map(|receiver| waiting(move || receiver.recv())).collect();
             let refused = move || assert!(senders.iter().all(|sender| sender.send(1).is_err()));
@@ -153,7 +157,7 @@ fn in_recv_of_a_oneshot() {
     child::run_well(|| {
         kill_on_each_host(|| {
             let (senders, receivers): (Vec<_>, Vec<_>) =
-                (0..ACTORS).map(|_| oneshot::channel::<u8>()).unzip();
+                (0..crowd()).map(|_| oneshot::channel::<u8>()).unzip();
             let receivers = receivers.into_iter();
             let waits = receivers.map(|receiver| waiting(move || receiver.recv())).collect();
             let refused = move || assert!(senders.into_iter().all(|sender| sender.send(1).is_err()));
@@ -259,7 +263,7 @@ fn in_an_awaited_recv_and_an_awaited_lock() {
 /// Connected pairs, the first of each to be waited for by several actors.
 fn pairs() -> (Vec<Arc<UnixStream>>, Vec<UnixStream>) {
     let pair = || UnixStream::pair().expect("there are descriptors");
-    (0..ACTORS / SHARING).map(|_| pair()).map(|(near, far)| (Arc::new(near), far)).unzip()
+    (0..crowd() / SHARING).map(|_| pair()).map(|(near, far)| (Arc::new(near), far)).unzip()
 }
 
 #[test]
@@ -413,8 +417,8 @@ fn by_the_end_of_their_runtime() {
         for (_, start) in HOSTS {
             let runtime = start(WORKERS);
             let handle = runtime.handle();
-            let (about_to, drops) = (Signal::new(), Drops::new());
-            for nth in 0..ACTORS {
+            let (about_to, drops, crowd) = (Signal::new(), Drops::new(), crowd());
+            for nth in 0..crowd {
                 let (about_to, held) = (about_to.clone(), drops.counted());
                 let waits = move || {
                     let _held = held;
@@ -427,9 +431,9 @@ fn by_the_end_of_their_runtime() {
                 };
                 drop(runtime.spawn(waits).expect("there is a stack"));
             }
-            until(|| about_to.count() == ACTORS);
+            until(|| about_to.count() == crowd);
             runtime.shutdown(smarm_workspace::PATIENCE).expect("all end in time");
-            assert_eq!((drops.count(), handle.live()), (ACTORS, 0));
+            assert_eq!((drops.count(), handle.live()), (crowd, 0));
         }
         assert_eq!(native(1).run(|| 42), 42);
     });

@@ -34,6 +34,14 @@ pub fn calm(config: Config) -> Config {
     config
 }
 
+/// How many actors, connections or rounds a long test has: all, or where tests run again and again a part of them, with
+/// `SMARM_TEST_PART=10` a tenth.
+pub fn part_of(all: usize) -> usize {
+    let part =
+        std::env::var("SMARM_TEST_PART").map_or(1, |part| part.parse().expect("SMARM_TEST_PART is a number"));
+    (all / part).max(1)
+}
+
 /// Lets others run until `condition` holds: other actors in an actor, other threads elsewhere.
 pub fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {

@@ -6,6 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
+/// The numbers of so many rounds, in which threads meet by chance: all, or where tests run again and again a part of them,
+/// with `SMARM_TEST_PART=10` one in eleven; odd and even ones in turn.
+pub(crate) fn rounds(all: usize) -> impl Iterator<Item = usize> {
+    let part = std::env::var("SMARM_TEST_PART").map_or(0, |part| part.parse().expect("it is a number"));
+    (0..all).step_by(part | 1)
+}
+
 /// A waker that counts its wakes.
 pub(crate) struct Wakes(Arc<Count>);
 

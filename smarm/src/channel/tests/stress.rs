@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use super::*;
+use crate::channel::testing::rounds;
 
 const SENDERS: usize = 4;
 
@@ -95,7 +96,7 @@ fn impatient_senders_know_exactly_what_was_sent() {
 
 #[test]
 fn nothing_is_lost_or_doubled_when_the_receiver_leaves_in_the_middle() {
-    for round in 0..300 {
+    for round in rounds(300) {
         for (tx, rx) in all() {
             let counted = Counted::new();
             thread::scope(|scope| {

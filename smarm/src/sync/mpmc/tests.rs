@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::channel::testing::{Counted, Wakes};
+use crate::channel::testing::{Counted, Wakes, rounds};
 
 fn all<T>() -> [(Sender<T>, Receiver<T>); 4] {
     [unbounded(), bounded(0), bounded(1), bounded(100)]
@@ -210,7 +210,7 @@ fn messages_and_receives_that_are_given_up_are_neither_lost_nor_doubled() {
 
 #[test]
 fn receivers_that_leave_or_close_in_the_middle_drop_each_message_once() {
-    for round in 0..200 {
+    for round in rounds(200) {
         for (tx, rx) in all() {
             let counted = Counted::new();
             thread::scope(|scope| {
