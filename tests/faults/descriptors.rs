@@ -11,7 +11,7 @@ use smarm::{Config, InitError};
 use smarm_workspace::{PATIENCE, Signal, child, until, within};
 use socket2::SockRef;
 
-use crate::support::{HOSTS, descriptors, spare_descriptors, threads};
+use crate::support::{CALM_HOSTS, HOSTS, descriptors, spare_descriptors, threads};
 
 /// Whether the system had no descriptor left.
 fn is_emfile(error: &io::Error) -> bool {
@@ -89,7 +89,7 @@ fn the_first_runtime_of_a_process_without_descriptors_is_an_error_and_the_next_o
 #[test]
 fn an_actor_without_descriptors_gets_errors_and_goes_on_once_there_are_some() {
     child::run_well(|| {
-        for (host, start) in HOSTS {
+        for (host, start) in CALM_HOSTS {
             let runtime = start(1);
             runtime.run(|| {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -194,7 +194,7 @@ fn an_accept_loop_that_runs_out_of_descriptors_goes_on_when_others_let_go() {
 #[test]
 fn a_descriptor_that_is_closed_under_its_waiter_ends_the_wait_at_its_deadline_or_kill() {
     child::run_well(|| {
-        for (host, start) in HOSTS {
+        for (host, start) in CALM_HOSTS {
             start(1).run(|| {
                 let (near, far) = UnixStream::pair().unwrap();
                 let number = near.as_raw_fd();

@@ -5,12 +5,24 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
 use smarm::{Config, Pid, Runtime};
+use smarm_workspace::calm;
 
 /// Starts a runtime of this many workers.
 type Start = fn(usize) -> Runtime;
 
 /// The worlds that an actor can live in.
 pub(crate) const HOSTS: [(&str, Start); 2] = [("native", native), ("tokio", on_tokio)];
+
+/// The same without chaos, for tests in which a yield lets the others come so far as they can.
+pub(crate) const CALM_HOSTS: [(&str, Start); 2] = [("native", calm_native), ("tokio", calm_on_tokio)];
+
+fn calm_native(workers: usize) -> Runtime {
+    smarm::runtime::init(calm(Config::exact(workers)))
+}
+
+fn calm_on_tokio(workers: usize) -> Runtime {
+    smarm_compat::Builder::new().config(calm(Config::exact(workers))).start().expect("the runtime starts")
+}
 
 pub(crate) fn native(workers: usize) -> Runtime {
     smarm::runtime::init(Config::exact(workers))
