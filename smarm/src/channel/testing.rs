@@ -6,6 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
+/// So often, or under Miri, which is slow, some times.
+pub(crate) const fn times(count: usize) -> usize {
+    if cfg!(miri) { count.div_ceil(300) } else { count }
+}
+
+/// Every round, or under Miri some of the first ones, odd and even.
+pub(crate) fn rounds(count: usize) -> impl Iterator<Item = usize> {
+    let (end, step) = if cfg!(miri) { (count / 10, 7) } else { (count, 1) };
+    (0..end).step_by(step)
+}
+
 /// A waker that counts its wakes.
 pub(crate) struct Wakes(Arc<Count>);
 
