@@ -1,6 +1,6 @@
 //! Suspended flows of control and the switch between them.
 //!
-//! One file per instruction set, each with the same items:
+//! One file per instruction set, and one for Miri, each with the same items:
 //!
 //! | item | meaning |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | `switch_for_ever` | ends the running flow and resumes another |
 //! | `begun` | to be called first in a new flow |
 //! | `Context::retire` | forgets a flow that has ended |
+//! | `over` | to be called last in a flow that has ended |
 //! | `call_on` | calls a function on the stack of a suspended flow |
 //! | `prefetch` | has a cache line fetched |
 //! | `stack_pointer` | where the running flow's stack stands |
@@ -19,6 +20,14 @@
 
 #[cfg(smarm_sanitizer)]
 mod sanitizer;
+#[cfg(miri)]
+mod threads;
+#[cfg(not(miri))]
 mod x86_64;
 
-pub(crate) use x86_64::{Context, begun, call_on, prefetch, stack_pointer, switch, switch_for_ever};
+#[cfg(miri)]
+use threads as machine;
+#[cfg(not(miri))]
+use x86_64 as machine;
+
+pub(crate) use machine::{Context, begun, call_on, over, prefetch, stack_pointer, switch, switch_for_ever};

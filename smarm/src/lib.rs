@@ -50,6 +50,8 @@ pub mod sync;
 pub mod thread;
 pub mod time;
 mod timer;
+#[cfg(all(test, miri))]
+mod under_miri;
 
 pub use actor_local::ActorLocal;
 pub use cancel::{CancelToken, shield, with_cancel, with_deadline, with_timeout};

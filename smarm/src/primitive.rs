@@ -6,6 +6,8 @@
 //! | any | `std`, re-exported | nothing is added, not even a call |
 //! | tests with `--cfg smarm_loom` | `modelled`, on loom | models try all interleavings, and all values that a load may give |
 //! | with `--cfg smarm_shuttle` besides | `modelled`, on Shuttle | larger compositions are tried in many interleavings, drawn at random |
+//! | Miri | `std`; thread-locals from `flows` | actors that are threads have those of their worker |
+//! | models and Miri | for `crossbeam-deque`, `deque` | nothing is there that they cannot follow |
 //!
 //! A model stands beside the protocol that it checks, in a file `models.rs`, and calls the protocol's own code.
 //! `tests/models` builds and runs all of them.
@@ -42,8 +44,12 @@ pub(crate) use loom as engine;
 #[cfg(all(test, smarm_loom, smarm_shuttle))]
 pub(crate) use shuttle as engine;
 
+#[cfg(any(miri, all(test, smarm_loom)))]
+pub(crate) mod deque;
 #[cfg(all(test, smarm_loom))]
 pub(crate) mod flaw;
+#[cfg(miri)]
+pub(crate) mod flows;
 #[cfg(all(test, smarm_loom))]
 pub(crate) mod model;
 #[cfg(all(test, smarm_loom))]
@@ -54,8 +60,7 @@ pub(crate) use self::{
     flaw::omits,
     model::keep as leak,
     modelled::{
-        LocalKey, Mutex, MutexGuard, OnceLock, UnsafeCell, atomic, deque, light_fence, read_only,
-        thread_local,
+        LocalKey, Mutex, MutexGuard, OnceLock, UnsafeCell, atomic, light_fence, read_only, thread_local,
     },
 };
 
@@ -111,9 +116,14 @@ mod native {
     pub(crate) use std::{
         cell::UnsafeCell,
         sync::{Mutex, MutexGuard, OnceLock, atomic},
-        thread_local,
     };
 
+    #[cfg(miri)]
+    pub(crate) use super::flows::thread_local;
+    #[cfg(not(miri))]
+    pub(crate) use std::thread_local;
+
+    #[cfg(not(miri))]
     pub(crate) use crossbeam_deque as deque;
 
     use super::Step;

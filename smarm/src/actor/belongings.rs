@@ -125,11 +125,12 @@ impl Word {
         }
         // A yield at the allocation would call hooks, which may come here, too.
         let _own_code = own_code();
-        let fresh = Box::leak(Box::<Belongings>::default());
+        let fresh = Box::into_raw(Box::<Belongings>::default());
         let over = self.0.load(Relaxed).addr() & OVER;
         // Release: pairs with `visit`.
-        self.0.store(ptr::from_mut(fresh).map_addr(|address| address | over), Release);
-        fresh
+        self.0.store(fresh.map_addr(|address| address | over), Release);
+        // SAFETY: as in `belongings`.
+        unsafe { &*fresh }
     }
 
     /// Step 3 for an actor that has nothing: says whether that is so. By the actor, when its closure has
@@ -192,10 +193,12 @@ impl Belongings {
 
     /// Keeps a value that is not there yet, whose type is the key's, and says where.
     pub(crate) fn keep(&self, key: Key, value: Box<dyn Any>) -> NonNull<()> {
-        let address = NonNull::from(&*value).cast();
         let _own_code = own_code(); // as in `make`
-        self.locals.borrow_mut().push(Local { key, value: Some(value) });
-        address
+        let mut locals = self.locals.borrow_mut();
+        locals.push(Local { key, value: Some(value) });
+        // Only now, as a box that moves has no references to what is in it.
+        let kept = locals.last().and_then(|local| local.value.as_deref()).expect("it was pushed");
+        NonNull::from(kept).cast()
     }
 
     /// Takes the newest value that is left, to be dropped.

@@ -167,7 +167,14 @@ impl Local {
     pub(crate) fn current() -> Option<&'static Self> {
         // SAFETY: the worker clears the pointer on this thread before the `Local` goes. Callers
         // keep the reference no longer than the call they are in, and no actor outlives its worker.
-        unsafe { LOCAL.get().as_ref() }
+        unsafe { Self::current_ptr().as_ref() }
+    }
+
+    /// As [`current`](Self::current), null for none: the pointer that [`enter`](Self::enter) was given, which is good
+    /// for all that it is a part of.
+    #[inline(always)]
+    pub(crate) fn current_ptr() -> *const Self {
+        LOCAL.get()
     }
 
     /// The running actor and its worker, if the caller is an actor on its own stack.
@@ -236,15 +243,16 @@ impl Local {
     /// thread's worker after that, so that tasks beside it reach it without a hop.
     ///
     /// # Safety
-    /// `this` is valid until [`forget`](Self::forget), and so is whatever [`current`](Self::current)
+    /// `this` is valid until [`forget`](Self::forget), and so is whatever [`current_ptr`](Self::current_ptr)
     /// is cast to.
     pub(crate) unsafe fn enter<'a>(this: *const Self) -> Entered<'a> {
         let outer = LOCAL.replace(this);
         // SAFETY: see `current`, and above.
-        let (outer, local) = unsafe { (outer.as_ref(), &*this) };
+        let (polled, local) =
+            unsafe { (outer.as_ref().is_some_and(|outer| outer.place.get() != Place::Host), &*this) };
         local.place.set(Place::Worker);
         let dice = local.dice.load();
-        Entered { local, outer: outer.filter(|outer| outer.place.get() != Place::Host), _dice: dice }
+        Entered { local, outer: if polled { outer } else { std::ptr::null() }, _dice: dice }
     }
 
     /// As [`enter`](Self::enter), if the worker [`stands_by`](Self::stands_by).
@@ -252,7 +260,7 @@ impl Local {
     pub(crate) fn enter_again(&self) -> Entered<'_> {
         debug_assert!(self.stands_by());
         self.place.set(Place::Worker);
-        Entered { local: self, outer: None, _dice: self.dice.load() }
+        Entered { local: self, outer: std::ptr::null(), _dice: self.dice.load() }
     }
 
     /// Forgets this worker on its thread.
@@ -499,8 +507,8 @@ impl Local {
 /// Undoes [`Local::enter`].
 pub(crate) struct Entered<'a> {
     local: &'a Local,
-    /// The worker in the middle of whose poll this one is polled. It cannot go meanwhile.
-    outer: Option<&'static Local>,
+    /// The worker in the middle of whose poll this one is polled, or null. It cannot go meanwhile.
+    outer: *const Local,
     _dice: chaos::Loaded<'a>,
 }
 
@@ -508,8 +516,8 @@ impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         self.local.place.set(Place::Host);
-        if let Some(outer) = self.outer {
-            LOCAL.set(outer);
+        if !self.outer.is_null() {
+            LOCAL.set(self.outer);
         }
     }
 }

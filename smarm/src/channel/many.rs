@@ -94,7 +94,8 @@ impl Many {
 /// The right to receive.
 struct Side<'a, T> {
     shared: &'a Shared<T>,
-    watch: &'a mut Watching,
+    /// The cell: a reference to what is in it would last until who drops this has ended, which is after the unlocking.
+    watch: &'a UnsafeCell<Watching>,
     waiters: MutexGuard<'a, WaitList<Offer>>,
     /// Blocks are allocated and freed under the lock. Ends after that.
     _own_code: OwnCode,
@@ -133,9 +134,19 @@ impl<'a, T> Side<'a, T> {
         let many = shared.many.as_deref().expect("it was made for many receivers");
         let own_code = own_code();
         let waiters = many.waiters.lock();
-        // SAFETY: the lock is held as long as the reference is.
-        let watch = unsafe { &mut *many.watch.get() };
-        Side { shared, watch, waiters, _own_code: own_code }
+        Side { shared, watch: &many.watch, waiters, _own_code: own_code }
+    }
+
+    #[inline]
+    fn watching(&self) -> Watching {
+        // SAFETY: the lock is held.
+        unsafe { *self.watch.get() }
+    }
+
+    #[inline]
+    fn set_watching(&mut self, watching: Watching) {
+        // SAFETY: the lock is held.
+        unsafe { *self.watch.get() = watching };
     }
 
     /// Step 1.
@@ -150,14 +161,14 @@ impl<'a, T> Side<'a, T> {
     /// # Safety
     /// As [`WaitList::push_back`].
     unsafe fn queue(&mut self, node: Pin<&Node<Offer>>, waker: Waker) -> Result<(), Waker> {
-        if matches!(*self.watch, Watching::Nothing) {
+        if matches!(self.watching(), Watching::Nothing) {
             // SAFETY: this is the side, and no slot is watched.
             let watch = unsafe {
                 let head = self.shared.list.head_position();
                 self.shared.list.watch(head, self.shared.side_waker(), || false)
             };
             let Watch::At(position) = watch else { return Err(waker) };
-            *self.watch = Watching::At(position);
+            self.set_watching(Watching::At(position));
         }
         // SAFETY: the caller's duty.
         unsafe { self.waiters.push_back(node, waker) };
@@ -170,7 +181,7 @@ impl<'a, T> Side<'a, T> {
         loop {
             let mut batch = Batch::new();
             let mut ended = false;
-            *self.watch = Watching::Nothing;
+            self.set_watching(Watching::Nothing);
             if !self.waiters.is_empty() {
                 // SAFETY: this is the side; the watch was used, and its waker moved out before this call.
                 let watch = unsafe {
@@ -179,7 +190,7 @@ impl<'a, T> Side<'a, T> {
                     shared.list.watch(from, shared.side_waker(), || batch.take(waiters))
                 };
                 match watch {
-                    Watch::At(position) => *self.watch = Watching::At(position),
+                    Watch::At(position) => self.set_watching(Watching::At(position)),
                     Watch::Stopped(next) => from = next,
                     Watch::Ended => {
                         while batch.take(&mut self.waiters) {}
@@ -187,9 +198,9 @@ impl<'a, T> Side<'a, T> {
                     }
                 }
             }
-            let again = !self.waiters.is_empty() && (ended || matches!(*self.watch, Watching::Nothing));
+            let again = !self.waiters.is_empty() && (ended || matches!(self.watching(), Watching::Nothing));
             if again {
-                *self.watch = Watching::InHand;
+                self.set_watching(Watching::InHand);
             }
             drop(self);
             batch.wake();
@@ -214,12 +225,12 @@ impl<'a, T> Side<'a, T> {
             let next = left_behind.then(|| self.waiters.pop_front()).flatten();
             return (next.map(|(waker, _)| waker), None);
         }
-        if let Watching::At(position) = *self.watch
+        if let Watching::At(position) = self.watching()
             && self.waiters.is_empty()
             // SAFETY: this is the side.
             && unsafe { self.shared.list.unwatch(position) }
         {
-            *self.watch = Watching::Nothing;
+            self.set_watching(Watching::Nothing);
         }
         (None, own)
     }
@@ -235,7 +246,7 @@ impl<T> Shared<T> {
             // SAFETY: only a sender that fills the watched slot wakes it, and that has not left.
             let side = Side::lock(unsafe { &*shared.cast::<Shared<T>>() });
             // There is one who uses a watch, and meanwhile nobody watches anew.
-            let Watching::At(from) = *side.watch else { return };
+            let Watching::At(from) = side.watching() else { return };
             side.serve(from);
         }
         struct Table<T>(PhantomData<T>);

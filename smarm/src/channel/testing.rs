@@ -6,11 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// The numbers of so many rounds, in which threads meet by chance: all, or where tests run again and again a part of them,
-/// with `SMARM_TEST_PART=10` one in eleven; odd and even ones in turn.
-pub(crate) fn rounds(all: usize) -> impl Iterator<Item = usize> {
+/// So often, or under Miri, which is slow, some times.
+pub(crate) const fn times(count: usize) -> usize {
+    if cfg!(miri) { count.div_ceil(300) } else { count }
+}
+
+/// Every round, or under Miri some of the first ones; where tests run again and again a part of them, with
+/// `SMARM_TEST_PART=10` one in eleven. Odd and even ones.
+pub(crate) fn rounds(count: usize) -> impl Iterator<Item = usize> {
     let part = std::env::var("SMARM_TEST_PART").map_or(0, |part| part.parse().expect("it is a number"));
-    (0..all).step_by(part | 1)
+    let (end, step) = if cfg!(miri) { (count / 10, 7) } else { (count, part | 1) };
+    (0..end).step_by(step)
 }
 
 /// A waker that counts its wakes.

@@ -55,7 +55,7 @@ impl Context {
     /// `top` must be 16-aligned, and the function must never return nor unwind.
     pub(crate) fn entry(
         top: *mut u8,
-        function: unsafe extern "C" fn(*mut c_void) -> !,
+        function: unsafe extern "C" fn(*mut c_void),
         argument: *mut c_void,
     ) -> Self {
         debug_assert_eq!(top.addr() % 16, 0);
@@ -149,6 +149,11 @@ pub(crate) unsafe fn switch_for_ever(from: *mut Context, to: *const Context) {
 pub(crate) fn begun() {
     #[cfg(smarm_sanitizer)]
     sanitizer::arrive_first();
+}
+
+/// To be called last in each flow, after [`switch_for_ever`].
+pub(crate) fn over() -> ! {
+    unreachable!("smarm bug: an actor was resumed after its end");
 }
 
 /// The switch itself.

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::channel::testing::Wakes;
+use crate::channel::testing::{Wakes, times};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -18,11 +18,12 @@ fn poison<T>(mutex: &Mutex<T>) {
 
 #[test]
 fn one_at_a_time_holds_it() {
+    const TIMES: usize = times(5_000);
     let mutex = Mutex::new(0);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for n in 0..5_000 {
+                for n in 0..TIMES {
                     if n % 10 == 0 {
                         // A holder that is preempted in the middle must not matter.
                         let mut guard = mutex.lock(LONG).unwrap();
@@ -36,7 +37,7 @@ fn one_at_a_time_holds_it() {
             });
         }
     });
-    assert_eq!(mutex.into_inner().unwrap(), 20_000);
+    assert_eq!(mutex.into_inner().unwrap(), 4 * TIMES);
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn impatient_waiters_never_lose_it() {
                 let mutex = &mutex;
                 scope.spawn(move || {
                     let mut locked = 0;
-                    for n in 0..3_000 {
+                    for n in 0..times(3_000) as u64 {
                         if let Ok(mut guard) = mutex.lock(Duration::from_nanos(n * thread % 30_000)) {
                             *guard += 1;
                             locked += 1;

@@ -93,10 +93,9 @@ pub(crate) struct Core {
 /// The worker of this thread, if it has one.
 #[inline(always)]
 pub(crate) fn current() -> Option<&'static Core> {
-    let local: *const Local = Local::current()?;
     // SAFETY: every `Local` is the first field of a `Core`, and `enter` is given a pointer to the
-    // whole of it.
-    Some(unsafe { &*local.cast::<Core>() })
+    // whole of it. For the rest, as for `Local::current`.
+    unsafe { Local::current_ptr().cast::<Core>().as_ref() }
 }
 
 /// What became of a [short turn](Core::short_turn).

@@ -161,7 +161,7 @@ unsafe fn lay_out(
 }
 
 /// The first function on an actor's stack.
-unsafe extern "C" fn main(record: *mut c_void) -> ! {
+unsafe extern "C" fn main(record: *mut c_void) {
     context::begun();
     let record = record.cast::<Record>();
     let (local, slot) = Local::running().expect("smarm bug: an actor started outside its worker");
@@ -176,7 +176,7 @@ unsafe extern "C" fn main(record: *mut c_void) -> ! {
         // Nothing on this stack is used from here on: the worker gives it back.
         local.end(slot);
     }
-    unreachable!("smarm bug: an actor was resumed after its end");
+    context::over()
 }
 
 /// Calls the closure of an actor, in a frame of its own: where an actor goes on after a wait, what it needs then

@@ -35,6 +35,9 @@ const HEADROOM: usize = 64;
 
 /// Whether this system installs guard markers. Tried once per process.
 pub(crate) fn supported() -> bool {
+    if cfg!(miri) {
+        return false;
+    }
     static SUPPORTED: OnceLock<bool> = OnceLock::new();
     *SUPPORTED.get_or_init(|| {
         let protection = libc::PROT_READ | libc::PROT_WRITE;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use super::*;
-use crate::channel::testing::rounds;
+use crate::channel::testing::{rounds, times};
 
 const SENDERS: usize = 4;
 
@@ -13,6 +13,7 @@ type Message = (usize, usize);
 
 /// Each sender sends `count` messages; the receiver checks that they are all there, and in order.
 fn all_arrive_in_order(count: usize, (tx, rx): (Sender<Message>, Receiver<Message>)) {
+    let count = times(count);
     thread::scope(|scope| {
         for sender in 0..SENDERS {
             let tx = tx.clone();
@@ -76,7 +77,7 @@ fn impatient_senders_know_exactly_what_was_sent() {
                 let tx = tx.clone();
                 let (counted, sent) = (&counted, &sent);
                 scope.spawn(move || {
-                    for n in 0..2_000 {
+                    for n in 0..times(2_000) as u64 {
                         let timeout = Duration::from_nanos((n * sender as u64) % 50_000);
                         match tx.send_timeout(counted.token(), timeout) {
                             Ok(()) => drop(sent.fetch_add(1, Relaxed)),
@@ -122,12 +123,13 @@ fn nothing_is_lost_or_doubled_when_the_receiver_leaves_in_the_middle() {
 
 #[test]
 fn receives_that_are_dropped_lose_nothing() {
+    const COUNT: usize = times(5_000);
     for (tx, rx) in all() {
         thread::scope(|scope| {
-            scope.spawn(move || (0..5_000).for_each(|n| tx.send(n).unwrap()));
+            scope.spawn(move || (0..COUNT).for_each(|n| tx.send(n).unwrap()));
             let mut rx = rx; // So that a failure here ends the sender too.
             let (mut next, mut polls) = (0, 0);
-            while next < 5_000 {
+            while next < COUNT {
                 polls += 1;
                 // Two wakers in turn, so that they are replaced while senders use them.
                 let wakes = [Wakes::new(), Wakes::new()];

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::thread;
 
 use super::*;
-use crate::channel::testing::{Counted, Wakes};
+use crate::channel::testing::{Counted, Wakes, times};
 
 #[test]
 fn a_message_wakes_each_waiting_receiver_once() {
@@ -80,8 +80,9 @@ fn a_message_is_dropped_when_all_have_received_it_or_left_or_it_is_overwritten()
 
 #[test]
 fn each_receiver_sees_all_messages_in_one_order_whatever_the_threads() {
+    const EACH: usize = times(5_000);
     let tx = Sender::new(64);
-    let seen: Vec<Vec<(u32, u32)>> = thread::scope(|scope| {
+    let seen: Vec<Vec<(usize, usize)>> = thread::scope(|scope| {
         let receivers: Vec<_> = (0..3)
             .map(|_| {
                 let mut rx = tx.subscribe();
@@ -93,7 +94,7 @@ fn each_receiver_sees_all_messages_in_one_order_whatever_the_threads() {
                             Err(RecvError::Lagged(more)) => missed += more,
                             Err(error) => {
                                 assert_eq!(error, RecvError::Closed);
-                                assert_eq!(seen.len() as u64 + missed, 2 * 5_000);
+                                assert_eq!(seen.len() as u64 + missed, 2 * EACH as u64);
                                 return seen;
                             }
                         }
@@ -104,7 +105,7 @@ fn each_receiver_sees_all_messages_in_one_order_whatever_the_threads() {
         for sender in 0..2 {
             let tx = tx.clone();
             scope.spawn(move || {
-                for n in 0..5_000 {
+                for n in 0..EACH {
                     tx.send((sender, n)).unwrap();
                 }
             });

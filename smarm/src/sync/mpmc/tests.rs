@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::channel::testing::{Counted, Wakes, rounds};
+use crate::channel::testing::{Counted, Wakes, rounds, times};
 
 fn all<T>() -> [(Sender<T>, Receiver<T>); 4] {
     [unbounded(), bounded(0), bounded(1), bounded(100)]
@@ -112,7 +112,7 @@ fn more_waiters_than_are_woken_at_once_are_all_woken() {
 
 #[test]
 fn each_message_is_received_once_and_each_receiver_sees_every_sender_in_order() {
-    const EACH: usize = if cfg!(debug_assertions) { 4_000 } else { 30_000 };
+    const EACH: usize = times(if cfg!(debug_assertions) { 4_000 } else { 30_000 });
     for (tx, rx) in all() {
         let seen: Vec<Vec<(usize, usize)>> = thread::scope(|scope| {
             for sender in 0..3 {
@@ -170,7 +170,7 @@ fn messages_and_receives_that_are_given_up_are_neither_lost_nor_doubled() {
             for sender in 0..2 {
                 let (tx, counted, sent) = (tx.clone(), &counted, &sent);
                 scope.spawn(move || {
-                    for n in 0..2_000 {
+                    for n in 0..times(2_000) as u64 {
                         let timeout = Duration::from_nanos((n * (sender + 1)) % 50_000);
                         match tx.send_timeout(counted.token(), timeout) {
                             Ok(()) => drop(sent.fetch_add(1, Relaxed)),

@@ -4,7 +4,7 @@ use std::task::Poll;
 use std::thread;
 
 use super::*;
-use crate::channel::testing::{Counted, Wakes};
+use crate::channel::testing::{Counted, Wakes, times};
 
 #[test]
 fn a_value_wakes_each_who_waits_once() {
@@ -54,7 +54,7 @@ fn a_value_is_dropped_when_it_is_replaced_and_nobody_has_it_borrowed() {
 
 #[test]
 fn modifications_of_many_senders_are_all_made_and_the_last_is_seen() {
-    const EACH: u32 = if cfg!(debug_assertions) { 2_000 } else { 20_000 };
+    const EACH: usize = times(if cfg!(debug_assertions) { 2_000 } else { 20_000 });
     let (tx, mut rx) = channel(0);
     thread::scope(|scope| {
         for _ in 0..3 {
