@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use smarm::compat::await_future;
-use smarm::{Pid, try_self_pid};
-use smarm_workspace::{PATIENCE, Signal, panic_message, until, within, workers};
+use smarm::{Config, Pid, try_self_pid};
+use smarm_workspace::{PATIENCE, Signal, calm, panic_message, until, within, workers};
 
 /// The part of a pid that names the slot, as it is printed.
 fn slot_of(pid: Pid) -> String {
@@ -128,7 +128,7 @@ fn kills_that_race_with_the_end_of_their_actor_spare_the_next_one() {
 #[test]
 fn a_stale_waker_does_not_even_poll_the_next_actor_in_the_slot() {
     within(PATIENCE, || {
-        smarm::run(|| {
+        smarm::runtime::init(calm(Config::default())).run(|| {
             let stale: Arc<Mutex<Option<Waker>>> = Arc::default();
             let theirs = stale.clone();
             let ended = smarm::spawn(move || {
