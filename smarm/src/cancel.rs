@@ -195,14 +195,7 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
 /// assert_eq!(checked, Ok(Err(Interrupted::TimedOut)));
 /// ```
 pub fn check() -> Result<(), Interrupted> {
-    let Some(scope) = scope::current() else { return Ok(()) };
-    if scope.is_cancelled() {
-        Err(Interrupted::Cancelled)
-    } else if scope.deadline().is_some_and(|deadline| deadline <= park::now()) {
-        Err(Interrupted::TimedOut)
-    } else {
-        Ok(())
-    }
+    scope::over().map_or(Ok(()), |interrupt| Err(interrupt.into()))
 }
 
 /// The deadline of the caller's scope, if it has one: the earliest of all that it is in.

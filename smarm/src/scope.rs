@@ -27,7 +27,9 @@
 //!   child that neither waits nor says `check!()` holds its parent up.
 //! - A child that panicked, and was not joined, makes [`scope`] panic when all have ended, as std's does. One that
 //!   was killed does not.
-//! - Children inherit the deadline and the tokens of whoever spawns them.
+//! - Children inherit the deadline and the tokens of whoever spawns them. If the parent's is over, and one of them
+//!   was killed or ended by it, and not joined, [`scope`] unwinds to the [scope of waits](crate::cancel), as if it
+//!   had still waited for that child: it returns as if all were done only if nothing that is missing went unheard.
 //! - On a plain thread, [`Handle::scope`](crate::Handle::scope) says where the children run.
 //!
 //! # Protocol
@@ -222,6 +224,11 @@ where
         Err(payload) => park::resume_panic(payload),
         Ok(value) => {
             assert!(!scope.children.unheard_panic(), "smarm: a scoped actor panicked, and nobody joined it");
+            if scope.children.unheard_kill()
+                && let Some(over) = waits::over()
+            {
+                waits::unwind(over);
+            }
             value
         }
     }

@@ -179,16 +179,11 @@ fn park_until(deadline: Option<Instant>) {
 #[track_caller]
 fn park_thread(deadline: Option<Instant>) {
     waiting::check_may_wait();
-    let scope = scope::current();
     match scope::soonest(deadline) {
         None => std::thread::park(),
         Some(until) => std::thread::park_timeout(until.saturating_duration_since(Instant::now())),
     }
-    if let Some(scope) = scope {
-        if scope.is_cancelled() {
-            scope::unwind(Interrupt::Cancelled);
-        } else if scope.deadline().is_some_and(|until| until <= Instant::now()) {
-            scope::unwind(Interrupt::TimedOut);
-        }
+    if let Some(over) = scope::over() {
+        scope::unwind(over);
     }
 }

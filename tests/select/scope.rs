@@ -382,6 +382,79 @@ fn deadlines_and_tokens_are_inherited_by_children() {
 }
 
 #[test]
+fn a_scope_that_misses_a_child_is_over_with_its_deadline_or_token_even_if_it_need_not_wait() {
+    /// A child that the token ends before its parent looks, is joined or not, and is in a shield or not.
+    fn outcome(token: &CancelToken, join: bool, shielded: bool) -> Result<&'static str, Interrupted> {
+        with_cancel(token, || {
+            scope(|s| {
+                let (done, go) = channel::<()>();
+                let child = s.spawn(move || {
+                    if shielded {
+                        smarm::shield(|| go.recv()).unwrap();
+                    } else {
+                        sleep(Duration::MAX);
+                    }
+                });
+                token.cancel();
+                done.send(()).unwrap_or_default();
+                smarm::shield(|| {
+                    while !child.is_finished() {
+                        smarm::yield_now()
+                    }
+                });
+                if join && child.join().is_err() { "heard" } else { "not heard" }
+            })
+        })
+    }
+    fn outcomes() {
+        let cut = Err(Interrupted::Cancelled);
+        assert_eq!(outcome(&CancelToken::new(), false, false), cut);
+        assert_eq!(outcome(&CancelToken::new(), true, false), Ok("heard"));
+        assert_eq!(outcome(&CancelToken::new(), false, true), Ok("not heard"), "all was done");
+    }
+    within(PATIENCE, || {
+        for number in [1, 2] {
+            workers(number).run(|| {
+                outcomes();
+                // What is over is the child's affair alone.
+                let inner = scope(|s| {
+                    let (done, ended) = channel::<()>();
+                    s.spawn(move || {
+                        let _done = done;
+                        smarm::with_timeout(Duration::ZERO, || sleep(Duration::MAX)).unwrap_or_default();
+                    });
+                    ended.recv().is_err()
+                });
+                assert!(inner);
+                let killed = with_timeout(Duration::MAX, || {
+                    scope(|s| {
+                        s.spawn(|| sleep(Duration::MAX)).kill();
+                        "killed as wanted"
+                    })
+                });
+                assert_eq!(killed, Ok("killed as wanted"));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_scope_of_a_thread_that_misses_a_child_is_over_with_its_deadline() {
+    within(PATIENCE, || {
+        let runtime = workers(1);
+        let over = with_timeout(Duration::from_millis(1), || {
+            runtime.handle().scope(|s| {
+                let child = s.spawn(|| sleep(Duration::MAX));
+                while !child.is_finished() {
+                    std::thread::yield_now();
+                }
+            });
+        });
+        assert_eq!(over, Err(Interrupted::TimedOut));
+    });
+}
+
+#[test]
 fn a_deadline_of_the_parent_ends_its_wait_and_then_the_children() {
     within(PATIENCE, || {
         workers(2).run(|| {

@@ -27,7 +27,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::belongings::Belongings;
-use super::park::{Interrupt, Manner, Running, is_unwinding, resume_panic};
+use super::park::{Interrupt, Manner, Running, is_unwinding, now, resume_panic};
 
 /// Something that can be cancelled.
 pub(crate) trait Cancel: Send + Sync {
@@ -102,6 +102,16 @@ pub(crate) fn current() -> Option<Arc<Scope>> {
     match Running::current() {
         Some(actor) => actor.scope(),
         None => OUTSIDE.with_borrow(Clone::clone),
+    }
+}
+
+/// Whether the caller's scope is over, and how: a token that was cancelled goes before a deadline that has passed.
+pub(crate) fn over() -> Option<Interrupt> {
+    let scope = current()?;
+    if scope.is_cancelled() {
+        Some(Interrupt::Cancelled)
+    } else {
+        (scope.deadline? <= now()).then_some(Interrupt::TimedOut)
     }
 }
 

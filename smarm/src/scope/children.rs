@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::actor::{local, park};
 use crate::channel::oneshot;
-use crate::join::{Ending, is_over};
+use crate::join::{Ending, JoinError, is_over};
 use crate::pid::Pid;
 use crate::spawn;
 
@@ -29,6 +29,8 @@ pub(super) struct Children {
     count: AtomicUsize,
     /// How many have panicked without being joined so far.
     panics: AtomicUsize,
+    /// How many were killed, or ended by a scope of waits, without being joined so far.
+    kills: AtomicUsize,
     parent: Waker,
     /// Guards the pids. No waker is woken under it.
     pids: Mutex<Pids>,
@@ -46,7 +48,13 @@ struct Pids {
 impl Children {
     pub(super) fn new(parent: Waker) -> Self {
         let pids = Mutex::new(Pids { list: Vec::new(), full: MANY, killed: false });
-        Self { count: AtomicUsize::new(0), panics: AtomicUsize::new(0), parent, pids }
+        Self {
+            count: AtomicUsize::new(0),
+            panics: AtomicUsize::new(0),
+            kills: AtomicUsize::new(0),
+            parent,
+            pids,
+        }
     }
 
     /// Step 1: counts a child.
@@ -104,9 +112,21 @@ impl Children {
         self.panics.load(Relaxed) > 0
     }
 
-    /// Somebody has joined a child that has panicked.
-    pub(super) fn panic_heard(&self) {
-        self.panics.fetch_sub(1, Relaxed);
+    /// Whether a child was killed, or ended by a scope of waits, whom nobody has joined. When all have ended.
+    pub(super) fn unheard_kill(&self) -> bool {
+        self.kills.load(Relaxed) > 0
+    }
+
+    /// Somebody has joined a child that has ended without a result.
+    pub(super) fn heard(&self, error: &JoinError) {
+        self.without_result(error).fetch_sub(1, Relaxed);
+    }
+
+    fn without_result(&self, error: &JoinError) -> &AtomicUsize {
+        match error {
+            JoinError::Panicked(_) => &self.panics,
+            JoinError::Killed => &self.kills,
+        }
     }
 
     fn pids(&self) -> MutexGuard<'_, Pids> {
@@ -170,12 +190,14 @@ impl<T> Outlet<T> {
 
 impl<T> spawn::Outlet<T> for Outlet<T> {
     fn learns_of_panic(&self) -> bool {
-        self.child.children().panics.fetch_add(1, Relaxed);
         true
     }
 
     fn deliver(self, ending: Ending<T>, discard: impl FnOnce(Ending<T>)) {
         let Self { result, child } = self;
+        if let Err(failure) = &ending {
+            child.children().without_result(&failure.error).fetch_add(1, Relaxed);
+        }
         result.deliver(ending, discard);
         drop(child);
     }

@@ -92,13 +92,9 @@ impl<'scope, T> ScopedJoinHandle<'scope, T> {
     }
 }
 
-/// Tells the scope that somebody has learnt of a panic.
+/// Tells the scope that somebody has learnt of an end without a result.
 fn heard<T>(children: &Children, ended: Result<T, JoinError>) -> Result<T, JoinError> {
-    ended.inspect_err(|error| {
-        if error.is_panic() {
-            children.panic_heard();
-        }
-    })
+    ended.inspect_err(|error| children.heard(error))
 }
 
 fn bounded<'scope, T>(

@@ -246,8 +246,8 @@ fn tell(record: &Record, end: &End<'_>) -> bool {
     record.watcher.as_ref().is_some_and(|watcher| watcher.ended(record.pid, record.name.as_deref(), end))
 }
 
-/// What an actor leaves behind that ended with this payload. `learns` says, and is told by being asked, whether
-/// somebody learns of a panic anyway.
+/// What an actor leaves behind that ended with this payload. `learns` says whether somebody learns of a
+/// panic anyway.
 #[cold]
 fn fail(record: &Record, payload: Box<dyn Any + Send>, learns: &dyn Fn() -> bool) -> Box<Failure> {
     let place = record.place.take();
