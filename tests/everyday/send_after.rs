@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smarm::channel::{bounded, channel};
 use smarm::time::{self, CancelError, send_after, send_at};
-use smarm_workspace::{Drops, PATIENCE, block_on, within, workers};
+use smarm_workspace::{Drops, PATIENCE, block_on, part_of, within, workers};
 
 use crate::paused;
 
@@ -214,12 +214,12 @@ fn a_million_take_no_stack_and_go_back_in_any_order() {
     within(PATIENCE, || {
         smarm::run(|| {
             let (tx, rx) = channel::<usize>();
-            let count = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+            let count = part_of(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 });
             let mut pending: Vec<_> = (0..count)
                 .map(|n| Some(send_after(Duration::from_secs(3600 + n as u64 % 999), &tx, n)))
                 .collect();
             for n in 0..count {
-                let chosen = n * 7919 % count; // a prime that does not divide the count
+                let chosen = n * 7919 % count; // a prime, of which the count is no multiple
                 assert_eq!(pending[chosen].take().unwrap().cancel(), Ok(chosen));
             }
             assert!(rx.is_empty());

@@ -11,11 +11,19 @@ pub(crate) const fn times(count: usize) -> usize {
     if cfg!(miri) { count.div_ceil(300) } else { count }
 }
 
+/// As [`times`], and where tests run again and again a part of it, with `SMARM_TEST_PART=10` a tenth.
+pub(crate) fn part_of(count: usize) -> usize {
+    times(count / part().max(1)).max(1)
+}
+
+fn part() -> usize {
+    std::env::var("SMARM_TEST_PART").map_or(0, |part| part.parse().expect("SMARM_TEST_PART is a number"))
+}
+
 /// Every round, or under Miri some of the first ones; where tests run again and again a part of them, with
 /// `SMARM_TEST_PART=10` one in eleven. Odd and even ones.
 pub(crate) fn rounds(count: usize) -> impl Iterator<Item = usize> {
-    let part = std::env::var("SMARM_TEST_PART").map_or(0, |part| part.parse().expect("it is a number"));
-    let (end, step) = if cfg!(miri) { (count / 10, 7) } else { (count, part | 1) };
+    let (end, step) = if cfg!(miri) { (count / 10, 7) } else { (count, part() | 1) };
     (0..end).step_by(step)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::channel::testing::{Counted, Wakes, times};
+use crate::channel::testing::{Counted, Wakes, part_of};
 use std::pin::pin;
 use std::thread;
 
@@ -112,7 +112,7 @@ fn wakers_left_behind_are_dropped() {
 #[test]
 fn values_cross_threads_whatever_the_timing() {
     let counted = Counted::new();
-    for round in 0..times(5_000) {
+    for round in 0..part_of(5_000) {
         let (tx, mut rx) = channel();
         let token = counted.token();
         let sender = thread::spawn(move || match round % 5 {

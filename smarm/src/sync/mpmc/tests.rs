@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::channel::testing::{Counted, Wakes, rounds, times};
+use crate::channel::testing::{Counted, Wakes, part_of, rounds, times};
 
 fn all<T>() -> [(Sender<T>, Receiver<T>); 4] {
     [unbounded(), bounded(0), bounded(1), bounded(100)]
@@ -112,12 +112,12 @@ fn more_waiters_than_are_woken_at_once_are_all_woken() {
 
 #[test]
 fn each_message_is_received_once_and_each_receiver_sees_every_sender_in_order() {
-    const EACH: usize = times(if cfg!(debug_assertions) { 4_000 } else { 30_000 });
+    let each = part_of(if cfg!(debug_assertions) { 4_000 } else { 30_000 });
     for (tx, rx) in all() {
         let seen: Vec<Vec<(usize, usize)>> = thread::scope(|scope| {
             for sender in 0..3 {
                 let tx = tx.clone();
-                scope.spawn(move || (0..EACH).for_each(|n| tx.send((sender, n)).unwrap()));
+                scope.spawn(move || (0..each).for_each(|n| tx.send((sender, n)).unwrap()));
             }
             drop(tx);
             let receivers: Vec<_> = (0..3)
@@ -158,7 +158,7 @@ fn each_message_is_received_once_and_each_receiver_sees_every_sender_in_order() 
         }
         let mut together = seen.concat();
         together.sort_unstable();
-        assert!(together.iter().copied().eq((0..3).flat_map(|s| (0..EACH).map(move |n| (s, n)))));
+        assert!(together.iter().copied().eq((0..3).flat_map(|s| (0..each).map(move |n| (s, n)))));
     }
 }
 
