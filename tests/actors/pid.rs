@@ -128,7 +128,7 @@ fn kills_that_race_with_the_end_of_their_actor_spare_the_next_one() {
 #[test]
 fn a_stale_waker_does_not_even_poll_the_next_actor_in_the_slot() {
     within(PATIENCE, || {
-        smarm::runtime::init(calm(Config::default())).run(|| {
+        smarm::runtime::init(calm(Config::exact(1))).run(|| {
             let stale: Arc<Mutex<Option<Waker>>> = Arc::default();
             let theirs = stale.clone();
             let ended = smarm::spawn(move || {
