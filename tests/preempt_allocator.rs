@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use smarm::compat::await_future;
 use smarm::{Config, Runtime, preempt};
-use smarm_workspace::{OnDrop, PATIENCE, within};
+use smarm_workspace::{OnDrop, PATIENCE, until, within};
 
 /// An allocator that keeps something in its thread for the length of a call, as those with caches do.
 struct Cached;
@@ -247,12 +247,12 @@ fn errno_survives_a_yield_at_an_allocation() {
     within(PATIENCE, || {
         let runtime = short_slices();
         let over = Arc::new(AtomicBool::new(false));
-        let spoils = |errno: i32| {
-            let over = over.clone();
+        let rounds = [0; 2].map(|_| Arc::new(AtomicUsize::new(0)));
+        let spoils = |errno: i32, rounds: &Arc<AtomicUsize>| {
+            let (over, rounds) = (over.clone(), rounds.clone());
             runtime
                 .spawn(move || {
                     preempt::on_allocation(true);
-                    let mut yields = 0;
                     while !over.load(SeqCst) {
                         // SAFETY: errno is this thread's.
                         unsafe { *libc::__errno_location() = errno };
@@ -260,22 +260,20 @@ fn errno_survives_a_yield_at_an_allocation() {
                             allocate();
                         }
                         assert_eq!(io::Error::last_os_error().raw_os_error(), Some(errno));
-                        yields += 1;
+                        rounds.fetch_add(1, SeqCst);
                     }
-                    yields
                 })
                 .unwrap()
         };
-        let (one, two) = (spoils(libc::ENOENT), spoils(libc::EBADF));
-        // Both got to run while neither waits, so they were switched between allocations.
-        let ends = runtime.spawn(|| ()).unwrap();
-        ends.join().unwrap();
+        let (one, two) = (spoils(libc::ENOENT, &rounds[0]), spoils(libc::EBADF, &rounds[1]));
+        // Neither waits: that each goes on after the other has shows that they were switched between allocations.
         for _ in 0..5 {
-            runtime.run(|| ());
+            let before = rounds.each_ref().map(|rounds| rounds.load(SeqCst));
+            until(|| rounds.iter().zip(before).all(|(rounds, before)| rounds.load(SeqCst) > before));
         }
         over.store(true, SeqCst);
-        assert!(one.join().unwrap() > 0);
-        assert!(two.join().unwrap() > 0);
+        one.join().unwrap();
+        two.join().unwrap();
     });
 }
 
