@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use smarm::Config;
 use smarm::compat::{await_deadline, await_future, await_timeout};
-use smarm_workspace::{PATIENCE, until, within};
+use smarm_workspace::{PATIENCE, calm, until, within};
 
 thread_local!(static COUNT: Cell<usize> = const { Cell::new(0) });
 
@@ -90,7 +91,7 @@ fn waiting_for_a_future_allocates_nothing() {
 #[test]
 fn yields_and_sleeps_allocate_nothing() {
     within(PATIENCE, || {
-        smarm::run(|| {
+        smarm::runtime::init(calm(Config::exact(1))).run(|| {
             // Those that begin here while it is counted would have the worker make room for them.
             let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
             let neighbours = [(); 10].map(|()| {

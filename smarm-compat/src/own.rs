@@ -35,9 +35,11 @@ pub(crate) fn start(worker: Worker, name: String, spin: bool) -> io::Result<thre
             resume_unwind(payload); // a defect of smarm; whoever joins the thread learns of it
         }
     })?;
-    match made.recv() {
-        Ok(Ok(())) => Ok(thread),
-        Ok(Err(error)) => Err(error),
-        Err(mpsc::RecvError) => Err(io::Error::other("the worker's thread ended before it began")),
-    }
+    let error = match made.recv() {
+        Ok(Ok(())) => return Ok(thread),
+        Ok(Err(error)) => error,
+        Err(mpsc::RecvError) => io::Error::other("the worker's thread ended before it began"),
+    };
+    drop(thread.join()); // it leaves nothing behind when this returns
+    Err(error)
 }

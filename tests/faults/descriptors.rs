@@ -36,6 +36,7 @@ fn a_runtime_without_descriptors_is_an_error_and_leaves_nothing_behind() {
                 Err(error) => panic!("{error}"),
             }
             drop(shortage);
+            assert_eq!(descriptors(), before.0, "with {spare} to spare");
         }
         // Two workers, each with an epoll and an eventfd; std opens some more for a moment.
         assert!((4..10).contains(&refused), "{refused}");
@@ -62,6 +63,7 @@ fn a_runtime_on_tokio_without_descriptors_is_an_error_and_leaves_nothing_behind(
                 Err(error) => panic!("{error}"),
             }
             drop(shortage);
+            assert_eq!(descriptors(), before.0, "with {spare} to spare");
         }
         assert!((4..10).contains(&refused), "{refused}");
         until(|| (descriptors(), threads()) == before);

@@ -32,11 +32,13 @@ pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::Join
             Err(error) => drop(ready.send(Err(error))),
         }
     })?;
-    match made.recv() {
-        Ok(Ok(())) => Ok(thread),
-        Ok(Err(error)) => Err(error),
-        Err(mpsc::RecvError) => Err(io::Error::other("the worker's thread ended before it began")),
-    }
+    let error = match made.recv() {
+        Ok(Ok(())) => return Ok(thread),
+        Ok(Err(error)) => error,
+        Err(mpsc::RecvError) => io::Error::other("the worker's thread ended before it began"),
+    };
+    drop(thread.join()); // it leaves nothing behind when this returns
+    Err(error)
 }
 
 /// Sleeps that a timer ends are so far apart at least. Where timers are dense, one wake-up then serves many, and each
