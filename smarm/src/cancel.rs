@@ -49,7 +49,7 @@ mod token;
 
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -148,16 +148,12 @@ pub fn with_cancel<R>(token: &CancelToken, f: impl FnOnce() -> R) -> Result<R, I
 }
 
 fn run<R>(scope: Scope, f: impl FnOnce() -> R) -> Result<R, Interrupted> {
-    let unwinding = park::unwinding_mark();
     let entered = scope::enter(Some(Arc::new(scope)));
     let outcome = catch_unwind(AssertUnwindSafe(f));
     drop(entered);
     outcome.map_err(|payload| match payload.downcast::<Over>() {
-        Ok(over) => {
-            park::restore_unwinding_mark(unwinding);
-            over.0.into()
-        }
-        Err(payload) => park::resume_panic(payload),
+        Ok(over) => over.0.into(),
+        Err(payload) => resume_unwind(payload),
     })
 }
 

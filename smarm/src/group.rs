@@ -24,6 +24,7 @@ mod together;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -248,7 +249,7 @@ impl<T> Group<T> {
         while let Some(result) = self.join_next() {
             match result {
                 Ok(value) => results.push(value),
-                Err(JoinError::Panicked(payload)) => park::resume_panic(payload.into_inner()),
+                Err(JoinError::Panicked(payload)) => resume_unwind(payload.into_inner()),
                 Err(JoinError::Killed) => panic!("smarm: a member of the group was killed"),
             }
         }

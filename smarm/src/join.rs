@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -80,7 +81,7 @@ impl JoinError {
     /// Always: with the actor's payload, or with a message if it was killed.
     #[track_caller]
     pub fn resume(self) -> ! {
-        park::resume_panic(self.into_panic())
+        resume_unwind(self.into_panic())
     }
 }
 

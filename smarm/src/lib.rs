@@ -52,6 +52,7 @@ pub mod time;
 mod timer;
 #[cfg(all(test, miri))]
 mod under_miri;
+mod unwinding;
 
 pub use actor_local::ActorLocal;
 pub use cancel::{CancelToken, shield, with_cancel, with_deadline, with_timeout};

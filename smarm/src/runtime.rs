@@ -9,6 +9,7 @@
 //!    then it is told what still runs. A stack with live frames is never freed: it is leaked.
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -186,7 +187,7 @@ impl Runtime {
         let handle = spawned.unwrap_or_else(|error| panic!("smarm: {error}"));
         match handle.join_unbroken() {
             Ok(value) => value,
-            Err(JoinError::Panicked(payload)) => park::resume_panic(payload.into_inner()),
+            Err(JoinError::Panicked(payload)) => resume_unwind(payload.into_inner()),
             Err(JoinError::Killed) => {
                 panic!("smarm: the actor of `Runtime::run` was killed before it returned")
             }
@@ -277,9 +278,9 @@ fn join_until(thread: thread::JoinHandle<()>, deadline: Option<Instant>) -> Opti
 /// Joins a thread that ends at once. A panic of it continues here.
 fn join(thread: thread::JoinHandle<()>) {
     if let Err(payload) = thread.join()
-        && !park::is_unwinding()
+        && !thread::panicking()
     {
-        park::resume_panic(payload);
+        resume_unwind(payload);
     }
 }
 

@@ -126,7 +126,7 @@ mod handle;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use self::children::{Children, Outlet};
 pub use self::handle::{ScopedJoinHandle, ScopedJoinTimeoutError};
@@ -207,7 +207,6 @@ where
     park::check_may_wait(); // before there is something to wait for
     let scope =
         Scope { children: Children::new(park::own_waker()), runtime, scope: PhantomData, env: PhantomData };
-    let unwinding = park::unwinding_mark();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let value = f(&scope);
         if !scope.children.all_ended() {
@@ -216,12 +215,11 @@ where
         value
     }));
     if outcome.is_err() {
-        park::restore_unwinding_mark(unwinding);
         scope.children.kill_for_good();
         park::wait_unbroken(scope.children.end());
     }
     match outcome {
-        Err(payload) => park::resume_panic(payload),
+        Err(payload) => resume_unwind(payload),
         Ok(value) => {
             assert!(!scope.children.unheard_panic(), "smarm: a scoped actor panicked, and nobody joined it");
             if scope.children.unheard_kill()

@@ -130,10 +130,9 @@ pub fn current() -> Thread {
     actor.unwrap_or_else(|| Thread(Kind::Os(std::thread::current())))
 }
 
-/// Whether the caller unwinds from a panic. Unlike std's it is not misled by another actor of the worker that
-/// waits while it unwinds.
+/// Whether the caller unwinds from a panic. As std's, which knows actors apart, too.
 pub fn panicking() -> bool {
-    waiting::is_unwinding()
+    std::thread::panicking()
 }
 
 /// Waits until the caller has its token, which [`Thread::unpark`] gives, and takes it.

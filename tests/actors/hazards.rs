@@ -14,8 +14,7 @@ use smarm::compat::await_future;
 use smarm::{Builder, Config, JoinHandle};
 use smarm_workspace::{OnDrop, PATIENCE, Signal, child, panic_message, until, within, workers};
 
-/// An actor that is parked in a destructor while a panic unwinds it, until `go` is raised. It makes
-/// `thread::panicking` true for all actors of its worker.
+/// An actor that is parked in a destructor while a panic unwinds it, until `go` is raised.
 fn parked_while_unwinding(go: &Signal) -> JoinHandle<()> {
     let parked = Signal::new();
     let (theirs, go) = (parked.clone(), go.clone());
@@ -23,12 +22,13 @@ fn parked_while_unwinding(go: &Signal) -> JoinHandle<()> {
         let _waits = OnDrop(move || {
             theirs.raise();
             go.wait(1);
+            assert!(thread::panicking(), "it is its own");
         });
         panic!("with a destructor that waits");
     });
     parked.wait(1);
     smarm::yield_now();
-    assert!(thread::panicking(), "the thread's count is shared, which is what this is about");
+    assert!(!thread::panicking(), "it is not the neighbours'");
     actor
 }
 
@@ -37,7 +37,7 @@ fn parked_while_unwinding(go: &Signal) -> JoinHandle<()> {
 fn let_go(go: &Signal, actor: JoinHandle<()>) {
     go.raise();
     assert!(actor.join().unwrap_err().is_panic());
-    assert!(!thread::panicking(), "the count is balanced");
+    assert!(!thread::panicking(), "it has ended");
 }
 
 #[test]
@@ -175,6 +175,104 @@ fn a_std_lock_taken_and_freed_beside_an_actor_parked_while_unwinding_is_not_pois
             let_go(&go, unwinding);
             assert_eq!(*lock.lock().unwrap(), 2);
         });
+    });
+}
+
+#[test]
+fn a_std_lock_held_while_a_neighbour_parks_in_an_unwinding_is_not_poisoned() {
+    within(PATIENCE, || {
+        smarm::run(|| {
+            let lock = Mutex::new(0);
+            let go = Signal::new();
+            let mut guard = lock.lock().unwrap();
+            let unwinding = parked_while_unwinding(&go);
+            *guard += 1;
+            drop(guard);
+            assert!(!lock.is_poisoned());
+            let_go(&go, unwinding);
+        });
+    });
+}
+
+#[test]
+fn an_actor_that_unwinds_by_a_resume_unwind_of_its_own_is_not_killed_in_its_destructor() {
+    child::run_well(|| kill_in_a_destructor_beside_one(|| resume_unwind(Box::new("by itself"))));
+}
+
+#[test]
+fn who_has_caught_a_panic_beside_an_actor_parked_while_unwinding_is_killed_as_ever() {
+    within(PATIENCE, || {
+        smarm::run(|| {
+            let go = Signal::new();
+            let unwinding = parked_while_unwinding(&go);
+            let (caught, theirs) = (Signal::new(), Signal::new());
+            let signals = (caught.clone(), theirs.clone());
+            let neighbour = smarm::spawn_local(move || {
+                assert_eq!(panic_message(|| panic!("just now")), "just now");
+                signals.0.raise();
+                signals.1.wait(1); // nobody raises it
+            });
+            caught.wait(1);
+            neighbour.kill();
+            assert!(neighbour.join().unwrap_err().is_killed());
+            let_go(&go, unwinding);
+        });
+    });
+}
+
+#[test]
+fn destructors_that_wait_in_an_unwinding_within_an_unwinding_keep_both() {
+    within(PATIENCE, || {
+        smarm::run(|| {
+            let actor = smarm::spawn_local(|| {
+                let _outer = OnDrop(|| {
+                    smarm::yield_now();
+                    let inner = catch_unwind(|| {
+                        let _inner = OnDrop(|| {
+                            smarm::sleep(Duration::from_micros(1));
+                            assert!(thread::panicking());
+                        });
+                        panic!("inner");
+                    });
+                    assert!(inner.is_err() && thread::panicking());
+                    smarm::yield_now();
+                    assert!(thread::panicking());
+                });
+                panic!("outer");
+            });
+            assert_eq!(actor.join().unwrap_err().to_string(), "the actor panicked: outer");
+            assert!(!thread::panicking());
+        });
+    });
+}
+
+#[test]
+fn a_worker_that_its_host_polls_and_drops_while_it_unwinds_knows_nothing_of_that() {
+    within(PATIENCE, || {
+        let (runtime, mut workers) = smarm::runtime::detached(Config::exact(1)).unwrap();
+        let stays = Signal::new();
+        let theirs = stays.clone();
+        let waits = runtime.spawn(move || theirs.wait(1)).unwrap();
+        let works = runtime
+            .spawn(|| {
+                smarm::yield_now();
+                thread::panicking()
+            })
+            .unwrap();
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let (workers, waits) = (&mut workers, &waits);
+            let _host = OnDrop(move || {
+                while workers[0].poll_turn(std::task::Waker::noop()) == smarm::host::Turn::Busy {}
+                assert!(thread::panicking());
+                waits.kill();
+                workers.clear();
+                assert!(thread::panicking());
+            });
+            resume_unwind(Box::new("the host unwinds"));
+        }));
+        assert!(unwound.is_err() && !thread::panicking());
+        assert!(!works.join().unwrap());
+        assert!(waits.join().unwrap_err().is_killed());
     });
 }
 

@@ -110,11 +110,6 @@ pub(crate) struct Local {
     pub(crate) wheel: RefCell<Wheel<Due>>,
     /// What the wheel goes by, if not the system's clock.
     pub(crate) clock: OnceCell<Arc<dyn Clock>>,
-    /// Actors that are parked while they unwind; see `park::is_unwinding`.
-    pub(crate) parked_unwinding: Cell<u32>,
-    /// Begins anew, counted from 1, when the first of these parks. At that moment no other actor of
-    /// the worker unwinds, so what was seen of them in earlier eras is over.
-    pub(crate) era: Cell<u32>,
     /// How many sections of smarm's own code, which must not be left, the running actor is in.
     pub(crate) own_code: Cell<u32>,
     /// The worker has told its host that it has nothing to do.
@@ -149,8 +144,6 @@ impl Local {
             gave_way_to_new: Cell::new(false),
             wheel: RefCell::new(Wheel::new(now)),
             clock: OnceCell::new(),
-            parked_unwinding: Cell::new(0),
-            era: Cell::new(1),
             own_code: Cell::new(0),
             idle: Cell::new(false),
             host: Cell::new(None),

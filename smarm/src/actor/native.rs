@@ -17,7 +17,7 @@ use std::future::Future;
 use std::hint::unreachable_unchecked;
 use std::marker::PhantomPinned;
 use std::mem::{self, ManuallyDrop, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::ptr;
 use std::task::{Context, Poll};
@@ -25,9 +25,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::local::Place;
-use super::park::{
-    Interrupt, Manner, Running, Timer, is_unwinding, mind_budget, resume_panic, wait_elsewhere,
-};
+use super::park::{Interrupt, Manner, Running, Timer, mind_budget, wait_elsewhere};
 
 /// The head of what the worker polls for a parked actor: the whole of it follows.
 #[repr(C)]
@@ -251,7 +249,7 @@ impl<F: Future, L: Limit> Await<F, L> {
             Stage::Over(interrupt) => interrupt,
             Stage::Panicked | Stage::PanickedInDrop => {
                 // SAFETY: at these stages it is there, and it is read once.
-                resume_panic(unsafe { this.0.payload.assume_init_read() })
+                resume_unwind(unsafe { this.0.payload.assume_init_read() })
             }
             Stage::Killed | Stage::Pending | Stage::Ready => {
                 this.0.actor.obey();
@@ -300,9 +298,9 @@ pub(crate) fn drop_natively<F>(future: &mut Option<F>) {
 
 fn drop_on_worker(drop: impl FnOnce()) {
     if let Err(payload) = call_natively(|| catch_unwind(AssertUnwindSafe(drop)))
-        && !is_unwinding()
+        && !thread::panicking()
     {
-        resume_panic(payload);
+        resume_unwind(payload);
     }
 }
 
@@ -319,7 +317,7 @@ pub(crate) fn await_natively<F: Future, L: Limit, R>(
     interrupted: impl FnOnce(Interrupt) -> R,
 ) -> R {
     let Some(actor) = Running::current() else {
-        let manner = if is_unwinding() { Manner::Unbroken } else { Manner::Breakable };
+        let manner = if thread::panicking() { Manner::Unbroken } else { Manner::Breakable };
         return match wait_elsewhere(pin!(future), limit.deadline(), manner) {
             Ok(output) => done(output),
             Err(interrupt) => interrupted(interrupt),
@@ -410,6 +408,6 @@ fn call_at<R>(place: Place, f: impl FnOnce() -> R) -> R {
 
     match Running::current() {
         None => f(),
-        Some(actor) => call_for(actor, place, f).unwrap_or_else(|payload| resume_panic(payload)),
+        Some(actor) => call_for(actor, place, f).unwrap_or_else(|payload| resume_unwind(payload)),
     }
 }

@@ -2,10 +2,7 @@
 //! leaving the actor's stack, and names the actor whose panic ends the process.
 //!
 //! Installed once per process, around the hook that stands at that time, which is then called. A
-//! program that replaces the hook later loses the places in smarm's reports. It also loses what
-//! tells smarm, while an actor is parked in a destructor as it unwinds, whether a neighbour on the
-//! same worker unwinds too; so does code that calls `std::panic::resume_unwind` itself, which passes
-//! no hook (`JoinError::resume` is seen).
+//! program that replaces the hook later loses the places in smarm's reports.
 
 use std::io::{Write, stderr};
 use std::panic;
@@ -57,7 +54,6 @@ pub(crate) fn install() {
             };
             // SAFETY: the record of the running actor is alive, and this is its own stack.
             let record: &Record = unsafe { &*actor.record() };
-            record.panicked.set(local.era.get());
             record.place.set(info.location().map(|place| place.to_string().into()));
             local.set_place(Place::InHook);
             inner(info);

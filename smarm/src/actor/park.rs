@@ -33,9 +33,7 @@ pub(super) use self::elsewhere::wait_elsewhere;
 pub(crate) use self::elsewhere::{caller, check_may_wait, may_wait, own_waker};
 pub(crate) use self::rouse::{rouse, rouse_by_ref};
 pub(crate) use self::timer::Timer;
-pub(crate) use self::unwinding::{
-    is_unwinding, message, restore_unwinding_mark, resume_panic, unwinding_mark,
-};
+pub(crate) use self::unwinding::message;
 use super::local::{Local, Parting, Place};
 use super::native::Errand;
 use super::record::Record;
@@ -156,7 +154,8 @@ impl Running {
         self.slot.errand.set(errand);
         self.local.mind_budget();
         if thread::panicking() {
-            return self.park_while_panicking();
+            // A kill that comes later does not end the await either.
+            return self.park_regardless();
         }
         // SAFETY: this is the running actor on its own stack.
         unsafe { self.local.leave_pending(self.slot) };

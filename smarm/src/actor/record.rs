@@ -63,9 +63,8 @@ pub(crate) struct Record {
     pub(crate) place: Cell<Option<Box<str>>>,
     /// What few actors have.
     pub(crate) belongings: Word,
-    /// In which era of its worker (see [`Local::era`]) an unwinding was last seen to begin on this
-    /// actor; 0 for never.
-    pub(crate) panicked: Cell<u32>,
+    /// The actor is parked in a destructor while it unwinds.
+    pub(crate) parked_unwinding: Cell<bool>,
     /// The actor knows that it is to unwind, and waits all the same: in a destructor.
     pub(crate) ignores_kill: Cell<bool>,
     /// The allocator may make this actor yield.
@@ -119,7 +118,7 @@ impl Record {
             (&raw mut (*at).watcher).write(None);
             (&raw mut (*at).bequeaths).write(Cell::new(false));
             (&raw mut (*at).place).write(Cell::new(None));
-            (&raw mut (*at).panicked).write(Cell::new(0));
+            (&raw mut (*at).parked_unwinding).write(Cell::new(false));
             (&raw mut (*at).ignores_kill).write(Cell::new(false));
             (&raw mut (*at).preemptible).write(Cell::new(false));
             (&raw mut (*at).undisturbed).write(Cell::new(0));

@@ -22,12 +22,14 @@
 //! No wake is lost: subscription and timer are there before the wait asks.
 
 use std::cell::RefCell;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Waker;
+use std::thread;
 use std::time::Instant;
 
 use super::belongings::Belongings;
-use super::park::{Interrupt, Manner, Running, is_unwinding, now, resume_panic};
+use super::park::{Interrupt, Manner, Running, now};
 
 /// Something that can be cancelled.
 pub(crate) trait Cancel: Send + Sync {
@@ -180,7 +182,7 @@ pub(super) fn take_care(actor: Running, manner: Manner) -> Result<bool, Interrup
 pub(super) fn heeds_scope(manner: Manner) -> bool {
     match manner {
         Manner::Breakable => true,
-        Manner::Uncancelled => !is_unwinding(),
+        Manner::Uncancelled => !thread::panicking(),
         Manner::Unbroken => false,
     }
 }
@@ -196,7 +198,7 @@ pub(super) fn interrupt(interrupt: Interrupt, manner: Manner) -> Interrupt {
 /// Unwinds to where the caller's scope was entered: the wait that was interrupted has no way to say so.
 /// Returns only if the caller unwinds already.
 pub(crate) fn unwind(interrupt: Interrupt) {
-    if !is_unwinding() {
-        resume_panic(Box::new(Over(interrupt)));
+    if !thread::panicking() {
+        resume_unwind(Box::new(Over(interrupt)));
     }
 }

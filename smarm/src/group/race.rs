@@ -4,6 +4,7 @@ use crate::actor::park;
 use crate::channel;
 use crate::join::JoinError;
 use crate::scope::scope;
+use std::panic::resume_unwind;
 
 /// Says which closure has ended, however it did.
 struct Finish(usize, channel::Sender<usize>);
@@ -59,7 +60,7 @@ where
                     s.kill_all();
                     return value;
                 }
-                Err(JoinError::Panicked(payload)) => park::resume_panic(payload.into_inner()),
+                Err(JoinError::Panicked(payload)) => resume_unwind(payload.into_inner()),
                 Err(JoinError::Killed) => {} // the others may yet end well
             }
         }

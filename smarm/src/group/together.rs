@@ -1,6 +1,7 @@
 //! Closures side by side: all of them, or the first that fails.
 
 use std::cell::Cell;
+use std::panic::resume_unwind;
 
 use crate::actor::park;
 use crate::channel::{self, Receiver, Sender};
@@ -52,7 +53,7 @@ impl<T> Started for ScopedJoinHandle<'_, T> {
     fn finish(self) -> T {
         match self.join() {
             Ok(value) => value,
-            Err(JoinError::Panicked(payload)) => park::resume_panic(payload.into_inner()),
+            Err(JoinError::Panicked(payload)) => resume_unwind(payload.into_inner()),
             Err(JoinError::Killed) => panic!("smarm: an actor of join! was killed"),
         }
     }
@@ -213,7 +214,7 @@ impl<'scope, 'env, E: Send + 'scope> Tried<'scope, 'env, E> {
     /// Continues the panic of this one, if it has panicked.
     pub fn resume<T>(&self, started: ScopedJoinHandle<'scope, Option<T>>) {
         if let Err(JoinError::Panicked(payload)) = started.join() {
-            park::resume_panic(payload.into_inner());
+            resume_unwind(payload.into_inner());
         }
     }
 

@@ -354,7 +354,7 @@ where
                 Poll::Pending
             }
             Look::Returned(value) => Poll::Ready(value),
-            Look::Panicked(payload) => park::resume_panic(payload),
+            Look::Panicked(payload) => panic::resume_unwind(payload),
             Look::Refused(error) => panic!("block_on_io could not start a thread: {error}"),
         }
     }

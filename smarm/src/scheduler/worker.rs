@@ -20,6 +20,7 @@ use crate::primitive::deque::Worker as Deque;
 use crate::stack::overflow;
 use crate::timer::clock;
 use crate::timer::wheel::Wheel;
+use crate::unwinding;
 
 /// Names a thread, never the same twice. What std has for this counts references.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,20 @@ impl Worker {
     #[track_caller]
     #[inline(always)]
     pub fn poll_turn(&mut self, waker: &Waker) -> Turn {
+        if thread::panicking() { self.turn_in_destructor(waker) } else { self.turn(waker) }
+    }
+
+    /// The host unwinds, which is none of the actors' affair.
+    #[cold]
+    #[track_caller]
+    fn turn_in_destructor(&mut self, waker: &Waker) -> Turn {
+        let _host = unwinding::set_aside();
+        self.turn(waker)
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn turn(&mut self, waker: &Waker) -> Turn {
         let core = self.core.as_deref().expect("only drop takes the core");
         if core.local.stands_by() && core.local.is_host(waker) {
             // On its thread, where since its last turn nobody has taken its place.
@@ -241,6 +256,7 @@ impl Drop for Worker {
             std::mem::forget((core, self.reactor.take(), self.signal_stack.take()));
             return;
         }
+        let _host = unwinding::set_aside(); // that unwinds, perhaps
         let reactor = self.reactor.take();
         let wound_up = core.wind_up(reactor.as_deref(), last);
         if let Some(reactor) = &reactor {

@@ -206,7 +206,6 @@ where
         }
         Some(call(f))
     }));
-    record.panicked.set(0);
     if !record.belongings.end_if_none() {
         end_belongings(record);
     }
@@ -230,7 +229,6 @@ fn end_belongings(record: &Record) {
     let belongings = record.belongings.make();
     while let Some(value) = belongings.take_last() {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-            record.panicked.set(0);
             if !payload.is::<Kill>() && !payload.is::<Over>() {
                 drop(report(record, message(&*payload), record.place.take()));
             }

@@ -5,8 +5,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-
-use crate::actor::park;
+use std::thread;
 
 /// Relaxed throughout: for a holder it is ordered by the lock itself.
 pub(crate) struct Poison(AtomicBool);
@@ -20,7 +19,7 @@ pub(crate) struct Stake {
 impl Stake {
     #[inline]
     pub(crate) fn new() -> Self {
-        Stake { unwinding: park::is_unwinding() }
+        Stake { unwinding: thread::panicking() }
     }
 }
 
@@ -45,7 +44,7 @@ impl Poison {
     /// A holder's guard is dropped, before it unlocks.
     #[inline]
     pub(crate) fn end(&self, stake: Stake) {
-        if !stake.unwinding && park::is_unwinding() {
+        if !stake.unwinding && thread::panicking() {
             self.set();
         }
     }

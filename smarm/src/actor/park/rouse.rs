@@ -8,7 +8,6 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use super::{restore_unwinding_mark, unwinding_mark};
 use crate::actor::waker;
 
 /// Wakes whoever this is. Does not unwind.
@@ -35,9 +34,7 @@ fn rouse_other_by_ref(waker: &Waker) {
 
 #[inline(always)]
 fn contain(wake: impl FnOnce()) {
-    let mark = unwinding_mark();
     if let Err(payload) = catch_unwind(AssertUnwindSafe(wake)) {
         mem::forget(payload); // its own destructor might panic, too
-        restore_unwinding_mark(mark);
     }
 }
