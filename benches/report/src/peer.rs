@@ -24,12 +24,16 @@ pub enum Peer {
     BlockOn,
     SpawnBlocking,
     Epoll,
+    Step0,
+    Step1,
+    Step2,
+    Step3,
 }
 
 use Peer::*;
 
 impl Peer {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Smarm,
         SmarmTokio,
         SmarmAttached,
@@ -48,6 +52,10 @@ impl Peer {
         BlockOn,
         SpawnBlocking,
         Epoll,
+        Step0,
+        Step1,
+        Step2,
+        Step3,
     ];
 
     /// As an argument, and as a mark in tables.
@@ -71,6 +79,10 @@ impl Peer {
             BlockOn => "block-on",
             SpawnBlocking => "spawn-blocking",
             Epoll => "epoll",
+            Step0 => "step-0",
+            Step1 => "step-1",
+            Step2 => "step-2",
+            Step3 => "step-3",
         }
     }
 
@@ -104,16 +116,20 @@ impl Peer {
                 "blocking code as people run it today: in `spawn_blocking`, with `Handle::block_on` in it"
             }
             Epoll => "a plain epoll loop per core: what the kernel alone costs",
+            Step0 => "the service of `examples/migration` on tokio `multi_thread` alone, with axum",
+            Step1 => "the same with its first actor, attached",
+            Step2 => "the same, mostly actors, attached",
+            Step3 => "the same on smarm's own sockets (`smarm_compat::run`)",
         }
     }
 
     pub fn is_smarm(self) -> bool {
-        matches!(self, Smarm | SmarmTokio | SmarmAttached | SmarmLocal | SmarmStreams)
+        matches!(self, Smarm | SmarmTokio | SmarmAttached | SmarmLocal | SmarmStreams | Step1 | Step2 | Step3)
     }
 
     /// tokio with what belongs to it.
     pub fn is_tokio(self) -> bool {
-        matches!(self, TokioCurrent | SelfWaking | TokioMulti | TokioPerCore)
+        matches!(self, TokioCurrent | SelfWaking | TokioMulti | TokioPerCore | Step0)
     }
 
     pub fn named(slug: &str) -> Option<Self> {

@@ -9,6 +9,7 @@ use crate::machine;
 use crate::measure::Figures;
 use crate::peer::Peer;
 use crate::workload::{self, Workload};
+use crate::workloads;
 
 /// How many times its share of the time a size may take for the least number of rounds.
 const PATIENCE: u32 = 4;
@@ -111,6 +112,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
     let begin = Instant::now();
     let before = machine::load();
     let workloads: Vec<_> = workload::all().into_iter().filter(|workload| plan.wants(workload)).collect();
+    if workloads.iter().any(|workload| workload.name == "migration") {
+        workloads::build_steps()?;
+    }
     let mut measured = Vec::new();
     for (done, workload) in workloads.iter().enumerate() {
         let sizes = (plan.sizes)(workload);

@@ -62,9 +62,14 @@ impl Process {
         self.address
     }
 
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Tells it to stop.
     pub fn stop(&self) {
-        let pid = libc::pid_t::try_from(self.child.id()).expect("Linux's are small");
+        let pid = libc::pid_t::try_from(self.id()).expect("Linux's are small");
         // SAFETY: kill takes no pointers. The child has not been waited for, so the number is still its.
         unsafe { libc::kill(pid, libc::SIGTERM) };
     }
@@ -84,7 +89,7 @@ impl Process {
     /// # Errors
     /// It has ended.
     pub fn usage(&self) -> Result<Usage, Failure> {
-        let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.child.id()));
+        let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.id()));
         let (status, stat) = (of("status")?, of("stat")?);
         let kilobytes = |field: &str| -> Option<u64> {
             status.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()

@@ -49,18 +49,21 @@ mod basics;
 mod bridge;
 mod compute;
 mod messages;
+mod migration;
 mod savina;
 mod serving;
 mod waiting;
 
+pub use migration::build as build_steps;
 pub use serving::serve;
 
-pub const GROUPS: [&[Workload]; 7] = [
+pub const GROUPS: [&[Workload]; 8] = [
     &basics::WORKLOADS,
     &messages::WORKLOADS,
     &waiting::WORKLOADS,
     &compute::WORKLOADS,
     &bridge::WORKLOADS,
     &serving::WORKLOADS,
+    &migration::WORKLOADS,
     &savina::WORKLOADS,
 ];

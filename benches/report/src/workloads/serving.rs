@@ -12,7 +12,7 @@ use crate::servers;
 use crate::workload::Against::One;
 use crate::workload::{Job, Workload, bar};
 
-const FURTHER: &[(&str, &str)] =
+pub(super) const FURTHER: &[(&str, &str)] =
     &[("wall", "ns of wall clock each"), ("p50", "p50, µs"), ("p99", "p99, µs"), ("p99.9", "p99.9, µs")];
 
 pub const WORKLOADS: [Workload; 2] = [
