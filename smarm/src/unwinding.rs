@@ -39,8 +39,9 @@ use self::exception::Exception;
 const LENT_AT_ONCE: usize = 16;
 /// For so long the lender waits for others who need it.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// So often a lender is tried to be started, a millisecond apart, before the process ends.
+/// So often, and so far apart, a lender is tried to be started before the process ends.
 const TRIES: u32 = 2000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 struct Books {
     pool: Vec<Exception>,
@@ -96,31 +97,32 @@ fn books() -> MutexGuard<'static, Books> {
 
 fn borrow() -> Exception {
     let mut books = books();
+    let mut tries = 0;
     loop {
         if let Some(exception) = books.pool.pop() {
             books.aside += 1;
             return exception;
         }
-        books.wanted += 1;
-        if books.open {
-            ASKED.notify_one();
-        } else {
-            start_lender();
-            books.open = true;
+        if !books.open {
+            books.open = thread::Builder::new().name("smarm-unwinding".to_owned()).spawn(lend).is_ok();
         }
-        books = LENT.wait(books).unwrap_or_else(PoisonError::into_inner);
+        if books.open {
+            books.wanted += 1;
+            ASKED.notify_one();
+            books = LENT.wait(books).unwrap_or_else(PoisonError::into_inner);
+        } else if tries < TRIES {
+            // Without the lock, as somebody may put one into the pool.
+            tries += 1;
+            books = LENT.wait_timeout(books, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        } else {
+            give_up();
+        }
     }
 }
 
 /// Without a lender the neighbours of who unwinds could not be told from it, so where no thread is to be had for
 /// seconds, that ends the process.
-fn start_lender() {
-    for _ in 0..TRIES {
-        if thread::Builder::new().name("smarm-unwinding".to_owned()).spawn(lend).is_ok() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
+fn give_up() -> ! {
     eprintln!(
         "smarm: an actor waits in a destructor while it unwinds, for which a thread is needed for a moment, and the \
          system refuses one; the process ends"

@@ -85,8 +85,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let outcome = session::run(&plan)?;
     if plan.writes() {
-        plots::write(&outcome)?;
+        // Before the plots, as it says whether the commit has been changed.
         report::write(&outcome)?;
+        plots::write(&outcome)?;
         println!("written: docs/BENCHMARKS.md and docs/benchmarks/");
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! The first of several closures to end.
 
+use std::panic::resume_unwind;
+
 use crate::actor::park;
 use crate::channel;
 use crate::join::JoinError;
 use crate::scope::scope;
-use std::panic::resume_unwind;
 
 /// Says which closure has ended, however it did.
 struct Finish(usize, channel::Sender<usize>);
