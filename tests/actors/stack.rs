@@ -10,7 +10,7 @@ use std::sync::{Arc, Barrier};
 use std::{fs, ptr, thread};
 
 use smarm::{Builder, Config, SpawnError, StackError};
-use smarm_workspace::{PATIENCE, Signal, child, part_of, until, within};
+use smarm_workspace::{PATIENCE, Signal, child, part_of, until, until_idly, within};
 
 /// Recurses beyond any stack.
 #[inline(never)]
@@ -242,7 +242,7 @@ fn a_parked_actor_keeps_few_pages_and_a_burst_is_given_back() {
         assert!(burst > crowd * TOUCHED, "the burst was to touch its stacks");
         signal.raise();
         actors.into_iter().for_each(|actor| actor.join().unwrap());
-        until(|| resident() - before < burst / 4);
+        until_idly(|| resident() - before < burst / 4);
     });
 }
 

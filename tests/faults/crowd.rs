@@ -10,11 +10,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use smarm::net::{TcpListener, TcpStream};
-use smarm_workspace::{Signal, child, part_of, until};
+use smarm_workspace::{Signal, child, part_of, until, until_idly};
 
 use crate::support::{cpu_millis, descriptors, limit, limits, native, spare_descriptors};
 
@@ -120,13 +119,6 @@ fn listen(seats: usize) {
     assert!(clients.wait().unwrap().success());
     // Theirs, the listener's and the pipe's have come back.
     until_idly(|| descriptors() <= before);
-}
-
-/// Waits for a condition that other processes bring about.
-fn until_idly(mut condition: impl FnMut() -> bool) {
-    while !condition() {
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Echoes a byte, and holds the connection until the client ends it or the hall is short of descriptors.

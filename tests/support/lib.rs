@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use smarm::{Config, Runtime};
 
@@ -46,6 +47,14 @@ pub fn part_of(all: usize) -> usize {
 pub fn until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         smarm::yield_now();
+    }
+}
+
+/// Waits for `condition` on a plain thread and leaves the processor to others: for what is seconds away, or is brought
+/// about by other processes.
+pub fn until_idly(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
