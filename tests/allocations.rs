@@ -42,6 +42,19 @@ fn allocations(mut f: impl FnMut()) -> usize {
     COUNT.get() - before
 }
 
+/// Is pending when it is polled first, and ready afterwards.
+fn pending_once() -> impl Future<Output = ()> {
+    let mut polled = false;
+    poll_fn(move |cx| {
+        if polled {
+            return Poll::Ready(());
+        }
+        polled = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
 #[test]
 fn the_counter_counts() {
     within(PATIENCE, || {
@@ -62,16 +75,7 @@ fn waiting_for_a_future_allocates_nothing() {
 
             let pending_first = || {
                 for _ in 0..100 {
-                    let mut polled = false;
-                    await_future(poll_fn(|cx| {
-                        if polled {
-                            return Poll::Ready(());
-                        }
-                        polled = true;
-                        let waker = cx.waker().clone();
-                        waker.wake();
-                        Poll::Pending
-                    }));
+                    await_future(pending_once());
                 }
             };
             assert_eq!(allocations(pending_first), 0);
@@ -79,6 +83,8 @@ fn waiting_for_a_future_allocates_nothing() {
             let with_a_deadline = || {
                 for n in 0..100 {
                     assert_eq!(await_timeout(Duration::from_secs(3600), ready(n)), Ok(n));
+                    // This one's timer is set, whatever the time.
+                    assert_eq!(await_timeout(Duration::from_secs(3600), pending_once()), Ok(()));
                     assert!(await_deadline(Instant::now(), pending::<()>()).is_err());
                     assert!(await_timeout(Duration::from_nanos(1), pending::<()>()).is_err());
                 }

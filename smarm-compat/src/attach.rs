@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use smarm::host::{Turn, Worker};
+use smarm::host::{Turn, Worker, start_thread};
 use smarm::{InitError, Runtime};
 use tokio::runtime::Handle;
 use tokio::task::LocalSet;
@@ -67,7 +67,7 @@ pub(crate) fn start(
     spin: bool,
 ) -> io::Result<thread::JoinHandle<()>> {
     let handle = handle.clone();
-    thread::Builder::new().name(name).spawn(move || drive(worker, &handle, spin))
+    start_thread(thread::Builder::new().name(name), || Ok(()), move |()| drive(worker, &handle, spin))
 }
 
 fn drive(mut worker: Worker, handle: &Handle, spin: bool) {

@@ -2,11 +2,10 @@
 
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use smarm::host::Worker;
+use smarm::host::{Worker, start_thread};
 
 use crate::host;
 
@@ -15,14 +14,8 @@ const BLOCKING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts the thread of one worker.
 pub(crate) fn start(worker: Worker, name: String, spin: bool) -> io::Result<thread::JoinHandle<()>> {
-    let (ready, made) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name(name).spawn(move || {
-        let tokio = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(tokio) => tokio,
-            Err(error) => return drop(ready.send(Err(error))),
-        };
-        // Whoever asked waits for the answer.
-        let _ = ready.send(Ok(()));
+    let prepare = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    start_thread(thread::Builder::new().name(name), prepare, move |tokio| {
         // Entered once, for the life of the thread: a guard held by an actor across a wait would be
         // dropped out of order with those of its neighbours.
         let context = tokio.enter();
@@ -34,12 +27,5 @@ pub(crate) fn start(worker: Worker, name: String, spin: bool) -> io::Result<thre
         {
             resume_unwind(payload); // a defect of smarm; whoever joins the thread learns of it
         }
-    })?;
-    let error = match made.recv() {
-        Ok(Ok(())) => return Ok(thread),
-        Ok(Err(error)) => error,
-        Err(mpsc::RecvError) => io::Error::other("the worker's thread ended before it began"),
-    };
-    drop(thread.join()); // it leaves nothing behind when this returns
-    Err(error)
+    })
 }

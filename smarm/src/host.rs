@@ -29,6 +29,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use crate::primitive;
+pub use crate::scheduler::threads::start_thread;
 pub use crate::scheduler::worker::Worker;
 
 /// What a worker's turn ended with, and so what its host is to do.

@@ -11,4 +11,5 @@ pub(crate) mod core;
 pub(crate) mod monitor;
 pub(crate) mod paused;
 pub(crate) mod shared;
+pub(crate) mod threads;
 pub(crate) mod worker;

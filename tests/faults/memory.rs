@@ -109,6 +109,34 @@ fn a_spawn_without_memory_is_an_error_and_succeeds_once_there_is_some() {
     });
 }
 
+/// std ends the process if a thread finds no memory when it begins; a thread takes its name afterwards.
+#[test]
+fn all_threads_of_a_runtime_have_begun_when_it_is_there() {
+    child::run_well(|| {
+        let begun = || {
+            let names = fs::read_dir("/proc/self/task").expect("there is /proc");
+            let names =
+                names.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+            names.filter(|name| name.starts_with("begun-")).count()
+        };
+        let service =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let builder = || smarm_compat::Builder::new().workers(2).name("begun");
+        for _ in 0..100 {
+            let native = smarm::runtime::init(Config::exact(2).name("begun"));
+            assert_eq!(begun(), 3, "two workers and the monitor");
+            drop(native);
+            let own = builder().start().unwrap();
+            assert_eq!(begun(), 3);
+            drop(own);
+            let attached = builder().attach(service.handle()).unwrap();
+            assert_eq!(begun(), 3);
+            drop(attached);
+            until(|| begun() == 0);
+        }
+    });
+}
+
 #[test]
 fn spawns_that_are_refused_for_want_of_a_slot_lose_no_stack() {
     child::run_well(|| {

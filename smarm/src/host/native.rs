@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::epoll::Epoll;
 use super::sys::poll_fd;
 use super::{Direction, Turn};
+use crate::scheduler::threads::start_thread;
 use crate::scheduler::worker::Worker;
 
 /// Starts a thread that runs the worker until its runtime has shut down.
@@ -17,28 +17,16 @@ use crate::scheduler::worker::Worker;
 /// # Errors
 /// The system refuses the thread or its epoll instance.
 pub(crate) fn start(mut worker: Worker, name: String) -> io::Result<thread::JoinHandle<()>> {
-    let (ready, made) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name(name).spawn(move || {
-        // Made here, because it stays on this thread.
-        match Epoll::new() {
-            Ok(epoll) => {
-                let epoll = Rc::new(epoll);
-                worker.bind(epoll.clone());
-                worker.spin_before_sleep(true);
-                // Whoever asked waits for the answer.
-                let _ = ready.send(Ok(()));
-                if worker.is_paused() { drive_paused(worker, &epoll) } else { drive(worker, &epoll) }
-            }
-            Err(error) => drop(ready.send(Err(error))),
-        }
-    })?;
-    let error = match made.recv() {
-        Ok(Ok(())) => return Ok(thread),
-        Ok(Err(error)) => error,
-        Err(mpsc::RecvError) => io::Error::other("the worker's thread ended before it began"),
+    // Made there, because it stays on its thread.
+    let prepare = move || {
+        let epoll = Rc::new(Epoll::new()?);
+        worker.bind(epoll.clone());
+        worker.spin_before_sleep(true);
+        Ok((worker, epoll))
     };
-    drop(thread.join()); // it leaves nothing behind when this returns
-    Err(error)
+    start_thread(thread::Builder::new().name(name), prepare, |(worker, epoll)| {
+        if worker.is_paused() { drive_paused(worker, &epoll) } else { drive(worker, &epoll) }
+    })
 }
 
 /// Sleeps that a timer ends are so far apart at least. Where timers are dense, one wake-up then serves many, and each

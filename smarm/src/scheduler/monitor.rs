@@ -35,6 +35,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
+use super::threads::start_thread;
 use crate::actor::home::{Home, Pulse};
 use crate::actor::record::Record;
 use crate::actor::slot::Slot;
@@ -121,7 +122,8 @@ impl Wake for Unpark {
 pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<thread::JoinHandle<()>> {
     let weak = Arc::downgrade(shared);
     let name = format!("{}-monitor", shared.settings.name);
-    let handle = thread::Builder::new().name(name).stack_size(256 << 10).spawn(move || watch(&weak))?;
+    let thread = thread::Builder::new().name(name).stack_size(256 << 10);
+    let handle = start_thread(thread, || Ok(()), move |()| watch(&weak))?;
     // Only this call sets it.
     let _ = shared.monitor.waker.set(Arc::new(Unpark(handle.thread().clone())).into());
     Ok(handle)
