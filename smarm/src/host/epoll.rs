@@ -76,7 +76,7 @@ impl Epoll {
             clock,
             notifier,
             registry,
-            events: Cell::default(),
+            events: Cell::new(Vec::with_capacity(BATCH)),
             woken: Cell::default(),
             delivering: Cell::default(),
         })
