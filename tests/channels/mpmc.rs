@@ -240,9 +240,14 @@ fn a_receiver_on_a_busy_worker_keeps_nothing_from_the_others() {
             let spawn = |worker, rx: Receiver<u8>| {
                 let (waiting, done) = (waiting.clone(), done.clone());
                 let receive = move || {
+                    let mut first = pin!(rx.recv_async());
+                    // Told when it is queued, so that the other one is behind it.
+                    assert!(poll_once(first.as_mut()).is_pending());
                     waiting.raise();
-                    while rx.recv().is_ok() {
+                    let mut received = smarm::compat::await_future(first);
+                    while received.is_ok() {
                         done.raise();
+                        received = rx.recv();
                     }
                 };
                 Builder::new().runtime(&handle).worker(worker).spawn(receive).unwrap()
