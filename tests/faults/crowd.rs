@@ -20,8 +20,8 @@ use crate::support::{cpu_millis, descriptors, limit, limits, native, spare_descr
 const ADDRESS: &str = "SMARM_TEST_CROWD";
 const CONNECTIONS: usize = 20_000;
 const HALLS: usize = 2;
-/// How many connections the first of each hall are, which end when descriptors are short.
-const SHORT: usize = 200;
+/// One of so many connections, the first of each hall, ends when descriptors are short.
+const SHORT: usize = 50;
 /// So many clients of a hall are on their way in at once.
 const DOORS: usize = 64;
 
@@ -54,7 +54,7 @@ fn twenty_thousand_connections_at_once_with_a_limit_reached_in_the_middle() {
 
 /// A hall: accepts with too few descriptors first, then with enough.
 fn listen(seats: usize) {
-    let fit = seats / 2;
+    let (fit, leaving) = (seats / 2, seats / SHORT);
     limit(libc::RLIMIT_NOFILE, u64::MAX);
     let runtime = native(2);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -78,7 +78,7 @@ fn listen(seats: usize) {
                 match listener.accept() {
                     Ok((stream, _)) => {
                         let number = accepted.fetch_add(1, SeqCst);
-                        let short = (number < SHORT).then(|| short.clone());
+                        let short = (number < leaving).then(|| short.clone());
                         let ended = ended.clone();
                         drop(smarm::spawn(move || {
                             serve(stream, short);
@@ -106,10 +106,10 @@ fn listen(seats: usize) {
 
     // Some leave, and as many are let in; then the limit is raised, and all are.
     short.raise();
-    until_idly(|| accepted.load(SeqCst) == fit + SHORT);
+    until_idly(|| accepted.load(SeqCst) == fit + leaving);
     drop(shortage);
     accepting.join().unwrap();
-    until_idly(|| runtime.handle().live() == seats - SHORT);
+    until_idly(|| runtime.handle().live() == seats - leaving);
     println!("all are here");
 
     let mut line = String::new();
