@@ -151,8 +151,10 @@ fn an_accept_with_a_deadline_is_never_early_and_the_listener_goes_on() {
 fn a_refused_connection_is_an_error() {
     within(PATIENCE, || {
         smarm::run(|| {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let error = TcpStream::connect(free).map(drop).unwrap_err();
+            // While it listens here, nobody can have the same port of all addresses.
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let error = TcpStream::connect(("127.0.0.2", port)).map(drop).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         });
     });

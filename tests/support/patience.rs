@@ -13,7 +13,9 @@ pub const PATIENCE: Duration = Duration::from_secs(if cfg!(smarm_sanitizer) { 60
 pub fn within<R, F: FnOnce() -> R>(patience: Duration, f: F) -> R {
     let name = test_name::<F>();
     let (done, waiting) = channel::<()>();
+    let (ready, begun) = channel();
     let watchdog = thread::spawn(move || {
+        ready.send(()).expect("the test waits for that");
         if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             let chaos =
                 std::env::var("SMARM_CHAOS").map_or(String::new(), |seed| format!(" (SMARM_CHAOS={seed})"));
@@ -21,6 +23,8 @@ pub fn within<R, F: FnOnce() -> R>(patience: Duration, f: F) -> R {
             std::process::abort();
         }
     });
+    // Before it has begun, the process may have no lack of memory, which some tests bring about.
+    begun.recv().expect("the watchdog begins");
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
     drop(done);
     watchdog.join().expect("the watchdog does not panic");
