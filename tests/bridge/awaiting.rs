@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use smarm::channel::{RecvError, bounded, oneshot};
 use smarm_compat::{TimedOut, await_deadline, await_future, await_timeout};
-use smarm_workspace::{Drops, PATIENCE, within};
+use smarm_workspace::{Drops, PATIENCE, nobody_beside, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -196,11 +196,10 @@ fn an_actor_uses_tokios_sockets() {
                     await_future(stream.read_exact(&mut back)).unwrap();
                     assert_eq!(u32::from_le_bytes(back), n);
                 }
+                let refused = await_future(TcpStream::connect(nobody_beside(address)));
+                assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
                 drop(stream);
                 server.join().unwrap();
-
-                let refused = await_future(TcpStream::connect(address));
-                assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
             });
         }
     });

@@ -386,8 +386,10 @@ fn a_refused_datagram_ends_a_wait_for_reading() {
         for runtime in [workers(1), on_tokio(1)] {
             runtime.run(|| {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-                let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
-                socket.connect(nobody.local_addr().unwrap()).unwrap();
+                // Whoever has this port receives from another one only.
+                let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+                deaf.connect("127.0.0.1:1").unwrap();
+                socket.connect(deaf.local_addr().unwrap()).unwrap();
                 let waiting = smarm::spawn_local({
                     let socket = socket.try_clone().unwrap();
                     move || wait_readable(&socket)
@@ -395,7 +397,6 @@ fn a_refused_datagram_ends_a_wait_for_reading() {
                 for _ in 0..10 {
                     smarm::yield_now();
                 }
-                drop(nobody);
                 socket.send(b"anybody there?").unwrap();
                 waiting.join().unwrap().unwrap();
                 assert_eq!(socket.recv(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -5,8 +5,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt, future, stream};
@@ -16,30 +15,7 @@ use smarm::{JoinError, Mutex, yield_now};
 use smarm_workspace::{Drops, PATIENCE, Signal, block_on, until, within, workers};
 use tokio::select;
 
-/// Counts its wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-impl Wakes {
-    fn poll<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(&Waker::from(self.clone())))
-    }
-
-    fn count(&self) -> usize {
-        self.0.load(SeqCst)
-    }
-}
-
-/// Polls once, with a waker that nobody hears.
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
+use crate::{Wakes, poll_once};
 
 /// Gives the future a poll, in which it must be pending, and drops it.
 #[track_caller]
@@ -75,7 +51,7 @@ fn a_receive_that_is_dropped_half_way_loses_no_message() {
         } else {
             tx.send(1).unwrap();
         }
-        let woken = Arc::new(Wakes::default());
+        let woken = Wakes::default();
         assert_eq!(woken.poll(pin!(rx.recv_async())), Poll::Ready(Ok(1)));
         drop(tx);
         assert_eq!(block_on(rx.next()), None);
@@ -86,12 +62,12 @@ fn a_receive_that_is_dropped_half_way_loses_no_message() {
 #[test]
 fn a_waker_that_a_dropped_receive_left_is_not_woken() {
     let (tx, mut rx) = channel();
-    let wakes = Arc::new(Wakes::default());
+    let wakes = Wakes::default();
     assert!(wakes.poll(pin!(rx.recv_async())).is_pending());
     tx.send(1).unwrap();
     assert_eq!(wakes.count(), 0);
     assert_eq!(rx.try_recv(), Ok(1));
-    assert_eq!(Arc::strong_count(&wakes), 1);
+    assert_eq!(Arc::strong_count(&wakes.0), 1);
 }
 
 #[test]
@@ -132,7 +108,7 @@ fn what_a_sink_has_accepted_is_on_its_way_without_further_polls() {
 #[test]
 fn a_sink_that_waits_is_woken_when_its_message_is_taken() {
     let (mut tx, rx) = bounded(1);
-    let wakes = Arc::new(Wakes::default());
+    let wakes = Wakes::default();
     tx.send(0).unwrap();
     {
         let mut sending = pin!(SinkExt::send(&mut tx, 1));
@@ -176,7 +152,7 @@ fn a_send_that_is_dropped_half_way_leaves_the_queue_to_those_behind_it() {
     let drops = Drops::new();
     let (tx, rx) = bounded(1);
     tx.send(None).unwrap();
-    let wakes = Arc::new(Wakes::default());
+    let wakes = Wakes::default();
     let mut first = Box::pin(tx.send_async(Some(drops.counted())));
     let mut second = Box::pin(tx.send_async(Some(drops.counted())));
     assert!(poll_once(first.as_mut()).is_pending());
@@ -195,7 +171,7 @@ fn a_send_that_is_dropped_half_way_leaves_the_queue_to_those_behind_it() {
 fn a_lock_that_is_dropped_half_way_is_handed_on() {
     let mutex = Mutex::new(0);
     let guard = mutex.try_lock().unwrap();
-    let wakes = Arc::new(Wakes::default());
+    let wakes = Wakes::default();
     let mut first = Box::pin(mutex.lock_async());
     let mut second = Box::pin(mutex.lock_async());
     assert!(poll_once(first.as_mut()).is_pending());

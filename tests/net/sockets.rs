@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use smarm::Runtime;
 use smarm::net::{TcpListener, TcpStream};
-use smarm_workspace::{PATIENCE, Signal, until, within, workers};
+use smarm_workspace::{PATIENCE, Signal, nobody_beside, until, within, workers};
 
 /// Listens, and has an actor echo for each connection.
 fn echo_service(runtime: &Runtime) -> std::net::SocketAddr {
@@ -151,10 +151,9 @@ fn an_accept_with_a_deadline_is_never_early_and_the_listener_goes_on() {
 fn a_refused_connection_is_an_error() {
     within(PATIENCE, || {
         smarm::run(|| {
-            // While it listens here, nobody can have the same port of all addresses.
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let error = TcpStream::connect(("127.0.0.2", port)).map(drop).unwrap_err();
+            let nobody = nobody_beside(listener.local_addr().unwrap());
+            let error = TcpStream::connect(nobody).map(drop).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         });
     });

@@ -12,7 +12,7 @@ use smarm::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, ToSocketAddrs,
     UdpSocket, UnixDatagram, UnixListener, UnixStream,
 };
-use smarm_workspace::{PATIENCE, within, workers};
+use smarm_workspace::{PATIENCE, nobody_beside, within, workers};
 
 use crate::bridge_support::on_tokio;
 
@@ -118,9 +118,7 @@ fn tcp_stream_writes_reads_and_closes() {
 fn tcp_stream_connects_to_one_of_several_addresses() {
     everywhere(|| {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        // Nobody listens there, and no connection comes from there, least of all the one that is asked for: to a port
-        // from which it happens to go out itself, it is made.
-        let nobody = SocketAddr::from(([127, 0, 0, 2], listener.local_addr()?.port()));
+        let nobody = nobody_beside(listener.local_addr()?);
         let addresses = [nobody, listener.local_addr()?];
         assert_eq!(TcpStream::connect(&addresses[..])?.peer_addr()?, addresses[1]);
         assert_eq!(TcpStream::connect(nobody).unwrap_err().kind(), ErrorKind::ConnectionRefused);

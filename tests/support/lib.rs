@@ -10,6 +10,7 @@ mod signal;
 
 use std::any::Any;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -56,6 +57,13 @@ pub fn until_idly(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// An address at which nobody listens while the `listener` has its own: that port of another loopback address. No
+/// connection comes from there either, least of all the one that is asked for, which to the port from which it
+/// happens to go out itself would be made.
+pub fn nobody_beside(listener: SocketAddr) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 2], listener.port()))
 }
 
 /// Runs `future` to its end on this thread, which parks between polls: a small executor that knows
